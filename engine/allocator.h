@@ -1,0 +1,53 @@
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "engine/device.h"
+
+namespace ek {
+
+// What memory is used for; statistics are kept per category. The category of an allocation is that
+// of the innermost MemoryScope of its thread.
+enum class MemoryUse : std::uint8_t {
+  other,
+  parameters,
+  activations,
+  gradients,
+  optimizer,
+  workspace,
+  data
+};
+inline constexpr int memory_use_count = 7;
+std::string_view name_of(MemoryUse use);
+
+class MemoryScope {
+ public:
+  explicit MemoryScope(MemoryUse use);
+  ~MemoryScope();
+  MemoryScope(const MemoryScope&) = delete;
+  MemoryScope& operator=(const MemoryScope&) = delete;
+
+ private:
+  MemoryUse previous_;
+};
+
+struct MemoryStats {
+  std::array<std::int64_t, memory_use_count> live_bytes{}, peak_bytes{};  // peak of each category
+  std::int64_t live_total_bytes = 0;
+  std::int64_t peak_total_bytes = 0;    // highest sum at one moment
+  std::int64_t reserved_bytes = 0;      // held from the system, free blocks included
+  std::int64_t system_allocations = 0;  // calls to the system; constant in a steady state
+};
+
+// Blocks of CPU memory, aligned to 64 bytes, recycled by size class: after the first steps a
+// training loop asks the system for nothing. Thread-safe. The memory is not initialised.
+std::shared_ptr<void> allocate(Device device, std::size_t bytes);
+MemoryStats memory_stats();
+void reset_memory_peak();
+// Gives free blocks back to the system.
+void release_free_memory();
+
+}  // namespace ek

@@ -1,0 +1,29 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace ek {
+
+// Where a tensor lives and which backend's kernels work on it. `simt` is the host executor that
+// runs the CUDA kernels without a GPU. This version builds the CPU alone; the others are refused by
+// name in parse_device and engine/dispatch.h.
+struct Device {
+  enum class Kind : std::uint8_t { cpu, simt, cuda };
+  Kind kind = Kind::cpu;
+  int index = 0;
+
+  bool operator==(const Device&) const = default;
+  std::string str() const;
+};
+
+// "cpu", "simt", "cuda" or "cuda:N". Throws Error for anything else, and for a device that this
+// build or machine does not have.
+Device parse_device(std::string_view text);
+
+// Sets the number of OpenMP threads of the CPU kernels; 0 leaves the runtime's choice. Results do
+// not depend on it. Returns the number in force.
+int set_threads(int threads);
+int thread_count();
+
+}  // namespace ek

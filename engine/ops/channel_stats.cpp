@@ -1,0 +1,95 @@
+// Per-channel mean and biased variance, the first half of batch normalisation.
+#include <array>
+
+#include "engine/ops/common.h"
+#include "kernels/norm.h"
+
+namespace ek::ops {
+namespace {
+
+constexpr std::string_view op_name = "channel_stats";
+
+std::int64_t rows_of(const Tensor& y) {
+  return y.numel() / y.shape().back();
+}
+
+template <class Kernel>
+void run(std::string_view name, const Tensor& y, double tensors, Kernel&& kernel) {
+  ProfileScope profile(
+      name, [&] { return y.shape().str(); }, 4.0 * double(y.numel()), tensors * double(y.bytes()));
+  dispatch_floating(name, y, kernel);
+}
+
+template <class B, class T>
+WorkspaceBuffer workspace_for(const Tensor& y) {
+  return {y.device(), kernels::norm_workspace_bytes<B, T>(rows_of(y), y.shape().back())};
+}
+
+class ChannelStatsOp final : public Op {
+ public:
+  ChannelStatsOp(const Tensor& y, const Tensor& mean) : y_(y), mean_(mean) {}
+  std::string_view name() const override { return op_name; }
+
+  Tensors vjp(const Tensors& cotangents, const Needs&) const override {
+    const Tensor &y = y_.get(), &mean = mean_.get();
+    const Tensor dmean = or_zeros(cotangents[0], mean), dvar = or_zeros(cotangents[1], mean);
+    Tensor dy = empty_like(y);
+    run("channel_stats_vjp", y, 2, [&]<class B, class T>() {
+      using A = kernels::Acc<T>;
+      kernels::channel_stats_vjp<B, T>(current_stream(), rows_of(y), y.shape().back(), y.data<T>(),
+                                       mean.data<A>(), dmean.data<A>(), dvar.data<A>(), nullptr,
+                                       dy.output<T>());
+    });
+    return {dy};
+  }
+
+  Tensors jvp(const Tensors& tangents) const override {
+    const Tensor &y = y_.get(), &mean = mean_.get();
+    Tensor mean_tangent = empty_like(mean), var_tangent = empty_like(mean);
+    run("channel_stats_jvp", y, 2, [&]<class B, class T>() {
+      using A = kernels::Acc<T>;
+      kernels::channel_stats_jvp<B, T>(current_stream(), rows_of(y), y.shape().back(), y.data<T>(),
+                                       mean.data<A>(), tangents[0].data<T>(),
+                                       mean_tangent.output<A>(), var_tangent.output<A>(),
+                                       workspace_for<B, T>(y));
+    });
+    return {mean_tangent, var_tangent};
+  }
+
+  bool fused() const override { return true; }
+  Tensors inputs() const override { return {y_.get()}; }
+  Tensors compose(const Tensors& inputs) const override {
+    const std::int64_t rows = rows_of(inputs[0]), channels = inputs[0].shape().back();
+    const Tensor y = reshape(inputs[0], {rows, channels});
+    const Tensor mean = affine(sum_to(y, {1, channels}), 1.0 / double(rows));
+    const Tensor centred = sub(y, broadcast_to(mean, y.shape()));
+    const Tensor var = affine(sum_to(square(centred), {1, channels}), 1.0 / double(rows));
+    return {reshape(mean, {channels}), reshape(var, {channels})};
+  }
+
+ private:
+  static Tensor or_zeros(const Tensor& t, const Tensor& like) {
+    return t ? t : Tensor::zeros(like.shape(), like.dtype(), like.device());
+  }
+  Saved y_, mean_;
+};
+
+}  // namespace
+
+ChannelStats channel_stats(const Tensor& y) {
+  require(y.rank() >= 1 && y.numel() > 0, "{}: y must be [..., channels] and not empty, got {}",
+          op_name, y.shape().str());
+  const Shape channels{y.shape().back()};
+  ChannelStats stats{empty_like(y, channels), empty_like(y, channels)};
+  run(op_name, y, 1, [&]<class B, class T>() {
+    using A = kernels::Acc<T>;
+    kernels::channel_stats_forward<B, T>(current_stream(), rows_of(y), channels[0], y.data<T>(),
+                                         stats.mean.output<A>(), stats.var.output<A>(),
+                                         workspace_for<B, T>(y));
+  });
+  record(std::array{y}, std::array{stats.mean, stats.var},
+         [&] { return std::make_unique<ChannelStatsOp>(y, stats.mean); });
+  return stats;
+}
+
+}  // namespace ek::ops

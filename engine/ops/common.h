@@ -1,0 +1,34 @@
+#pragma once
+#include <initializer_list>
+#include <string_view>
+#include <vector>
+
+#include "engine/dispatch.h"
+#include "engine/ops.h"
+#include "engine/profiler.h"
+#include "engine/tape.h"
+
+namespace ek::ops {
+
+// Sum of two cotangents or tangents of which either may be undefined (zero).
+inline Tensor plus(const Tensor& a, const Tensor& b) {
+  if (!a) return b;
+  if (!b) return a;
+  return add(a, b);
+}
+
+// Same shape, dtype and device, or an Error that names the op.
+void require_same(std::string_view op, const Tensor& a, const Tensor& b);
+void require_rank(std::string_view op, const Tensor& x, int rank, std::string_view what);
+// int64 of shape [n] with every value in [0, bound).
+void require_index(std::string_view op, const Tensor& index, std::int64_t n, std::int64_t bound);
+
+// Result of an op, an empty tensor of a shape like another one.
+inline Tensor empty_like(const Tensor& like) {
+  return Tensor::empty(like.shape(), like.dtype(), like.device());
+}
+inline Tensor empty_like(const Tensor& like, const Shape& shape) {
+  return Tensor::empty(shape, like.dtype(), like.device());
+}
+
+}  // namespace ek::ops

@@ -1,0 +1,183 @@
+#include "engine/params.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "engine/dispatch.h"
+#include "engine/ops.h"
+#include "engine/tape.h"
+#include "engine/text.h"
+#include "kernels/elementwise.h"
+
+namespace ek {
+
+Params::Params(std::vector<Entry> entries) : entries_(std::move(entries)) {
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    const auto& [name, tensor] = entries_[i];
+    require(tensor.defined(), "params: '{}' is undefined", name);
+    require(tensor.dtype() == entries_[0].tensor.dtype(), "params: '{}' is {}, '{}' is {}", name,
+            name_of(tensor.dtype()), entries_[0].name, name_of(entries_[0].tensor.dtype()));
+    require(index_.emplace(name, i).second, "params: '{}' is there twice", name);
+  }
+}
+
+Params Params::over(const Tensor& flat) const {
+  require(flat.numel() == numel(), "params: a flat buffer of {} elements for {} parameters",
+          flat.numel(), numel());
+  Params result;
+  std::int64_t begin = 0;
+  for (const auto& [name, tensor] : entries_) {
+    result.entries_.push_back({name, flat.slice(begin, tensor.shape())});
+    begin += tensor.numel();
+  }
+  result.index_ = index_;
+  result.flat_ = flat.view({flat.numel()});
+  return result;
+}
+
+Params Params::zeros_like(MemoryUse use) const {
+  if (empty()) return {};
+  MemoryScope scope(use);
+  return over(Tensor::zeros({numel()}, dtype(), entries_[0].tensor.device()));
+}
+
+Params Params::flattened(MemoryUse use) const {
+  if (empty()) return {};
+  MemoryScope scope(use);
+  Params result = over(Tensor::empty({numel()}, dtype(), entries_[0].tensor.device()));
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    const Tensor& source = entries_[i].tensor;
+    std::memcpy(result.entries_[i].tensor.output_raw(), source.raw(), source.bytes());
+  }
+  return result;
+}
+
+std::int64_t Params::numel() const {
+  std::int64_t total = 0;
+  for (const Entry& entry : entries_) total += entry.tensor.numel();
+  return total;
+}
+
+DType Params::dtype() const {
+  require(!empty(), "params: empty, so without a dtype");
+  return entries_[0].tensor.dtype();
+}
+
+bool Params::contains(std::string_view name) const {
+  return index_.find(name) != index_.end();
+}
+
+const Tensor& Params::operator[](std::string_view name) const {
+  const auto it = index_.find(name);
+  if (it == index_.end()) {
+    std::vector<std::string> names;
+    for (const Entry& entry : entries_) names.push_back(entry.name);
+    fail("params: there is no '{}'{}", name, did_you_mean(name, names));
+  }
+  return entries_[it->second].tensor;
+}
+
+std::int64_t Params::offset(std::string_view name) const {
+  std::int64_t begin = 0;
+  for (const Entry& entry : entries_) {
+    if (entry.name == name) return begin;
+    begin += entry.tensor.numel();
+  }
+  fail("params: there is no '{}'", name);
+}
+
+const Tensor& Params::flat() const {
+  require(is_flat(), "params: {} tensors that are not views into one flat buffer", size());
+  return flat_;
+}
+
+Tensors Params::tensors() const {
+  Tensors result;
+  for (const Entry& entry : entries_) result.push_back(entry.tensor);
+  return result;
+}
+
+Params Params::with(const Tensors& tensors) const {
+  require(tensors.size() == entries_.size(), "params: {} tensors for {} names", tensors.size(),
+          entries_.size());
+  Params result;
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    require(tensors[i].shape() == entries_[i].tensor.shape(), "params: '{}' has shape {}, {} came",
+            entries_[i].name, entries_[i].tensor.shape().str(), tensors[i].shape().str());
+    result.entries_.push_back({entries_[i].name, tensors[i]});
+  }
+  result.index_ = index_;
+  return result;
+}
+
+Params Params::only(std::string_view prefix) const {
+  std::vector<Entry> chosen;
+  for (const Entry& entry : entries_) {
+    if (entry.name.starts_with(prefix)) chosen.push_back(entry);
+  }
+  require(!chosen.empty(), "params: no name starts with '{}'", prefix);
+  return Params(std::move(chosen));
+}
+
+Params Params::to(DType dtype) const {
+  std::vector<Entry> converted;
+  for (const Entry& entry : entries_) converted.push_back({entry.name, entry.tensor.to(dtype)});
+  return Params(std::move(converted)).flattened();
+}
+
+Params Params::clone() const {
+  return flattened();
+}
+
+void require_same_structure(const Params& a, const Params& b, std::string_view who) {
+  require(a.size() == b.size(), "{}: {} parameters against {}", who, a.size(), b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const auto& x = a.entries()[i];
+    const auto& y = b.entries()[i];
+    require(x.name == y.name && x.tensor.shape() == y.tensor.shape(),
+            "{}: parameter {} is '{}' {} on one side and '{}' {} on the other", who, i, x.name,
+            x.tensor.shape().str(), y.name, y.tensor.shape().str());
+  }
+}
+
+Params add_scaled(const Params& params, double scale, const Params& direction) {
+  require_same_structure(params, direction, "add_scaled");
+  if (recording(params.tensors()) || recording(direction.tensors())) {
+    Tensors sums;
+    for (std::size_t i = 0; i < params.size(); ++i) {
+      sums.push_back(
+          ops::add(params.entries()[i].tensor, ops::affine(direction.entries()[i].tensor, scale)));
+    }
+    return params.with(sums);
+  }
+  const Params x = params.is_flat() ? params : params.flattened();
+  const Params d = direction.is_flat() ? direction : direction.flattened(MemoryUse::gradients);
+  MemoryScope scope(MemoryUse::parameters);
+  Tensor sum = Tensor::empty(x.flat().shape(), x.dtype(), x.flat().device());
+  dispatch_floating("add_scaled", sum, [&]<class B, class T>() {
+    kernels::add_scaled<B, T>(current_stream(), sum.numel(), x.flat().data<T>(), scale,
+                              d.flat().data<T>(), sum.output<T>());
+  });
+  return params.over(sum);
+}
+
+double dot(const Params& a, const Params& b) {
+  require_same_structure(a, b, "dot");
+  double total = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const Tensor& x = a.entries()[i].tensor;
+    const Tensor& y = b.entries()[i].tensor;
+    dispatch_floating("dot", x, [&]<class B, class T>() {
+      const T* p = x.data<T>();
+      const T* q = y.data<T>();
+      for (std::int64_t j = 0; j < x.numel(); ++j) total += double(p[j]) * double(q[j]);
+    });
+  }
+  return total;
+}
+
+double norm(const Params& a) {
+  return std::sqrt(dot(a, a));
+}
+
+}  // namespace ek

@@ -1,0 +1,56 @@
+#pragma once
+#include <cstdint>
+
+#include "kernels/backend.h"
+
+namespace ek::kernels {
+
+// 2-D convolution (cross-correlation, as everywhere in deep learning).
+// Layouts: images NHWC [batch, height, width, channels], weights OHWI
+// [out_c, kernel_h, kernel_w, in_c / groups]. All buffers dense; outputs are overwritten.
+struct Conv2dShape {
+  std::int64_t batch, in_h, in_w, in_c;
+  std::int64_t out_c, kernel_h, kernel_w;
+  std::int64_t stride_h = 1, stride_w = 1, pad_h = 0, pad_w = 0, groups = 1;
+
+  std::int64_t out_h() const { return (in_h + 2 * pad_h - kernel_h) / stride_h + 1; }
+  std::int64_t out_w() const { return (in_w + 2 * pad_w - kernel_w) / stride_w + 1; }
+  std::int64_t input_size() const { return batch * in_h * in_w * in_c; }
+  std::int64_t output_size() const { return batch * out_h() * out_w() * out_c; }
+  std::int64_t weight_size() const { return out_c * kernel_h * kernel_w * (in_c / groups); }
+  // Floating-point operations of one pass (a multiply-add counts two), padding included.
+  double flops() const {
+    return 2.0 * double(output_size()) * double(kernel_h * kernel_w * (in_c / groups));
+  }
+  bool operator==(const Conv2dShape&) const = default;
+};
+
+enum class Conv2dPass { forward, backward_data, backward_weights, tangent };
+
+// Bytes of workspace that the pass wants; 0 is common.
+template <class B, class T>
+std::size_t conv2d_workspace_bytes(const Conv2dShape& shape, Conv2dPass pass);
+
+// y = conv(x, weight)
+template <class B, class T>
+void conv2d_forward(Stream stream, const Conv2dShape& shape, const T* x, const T* weight, T* y,
+                    Workspace workspace);
+
+// dx = the cotangent of x for the cotangent dy of y
+template <class B, class T>
+void conv2d_backward_data(Stream stream, const Conv2dShape& shape, const T* dy, const T* weight,
+                          T* dx, Workspace workspace);
+
+// dweight = the cotangent of weight, in the accumulation type. Summed over fixed slices of the
+// batch in a fixed order, so that the bits do not depend on the number of threads.
+template <class B, class T>
+void conv2d_backward_weights(Stream stream, const Conv2dShape& shape, const T* x, const T* dy,
+                             Acc<T>* dweight, Workspace workspace);
+
+// y_tangent = conv(x_tangent, weight) + conv(x, weight_tangent). Either tangent may be null
+// (zero), not both.
+template <class B, class T>
+void conv2d_tangent(Stream stream, const Conv2dShape& shape, const T* x, const T* weight,
+                    const T* x_tangent, const T* weight_tangent, T* y_tangent, Workspace workspace);
+
+}  // namespace ek::kernels

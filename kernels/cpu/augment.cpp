@@ -1,0 +1,68 @@
+#include "kernels/augment.h"
+
+#include "kernels/cpu/blocks.h"
+#include "kernels/error.h"
+#include "kernels/math/augment_draw.h"
+
+namespace ek::kernels {
+namespace {
+
+// The 3 x 256 possible outputs, so that a pixel costs a look-up instead of two divisions.
+template <class T>
+struct NormalisedValues {
+  explicit NormalisedValues(const AugmentSpec& spec) {
+    for (int c = 0; c < 3; ++c) {
+      for (std::uint32_t v = 0; v < 256; ++v) table[c][v] = T(math::normalised_value(spec, c, v));
+    }
+  }
+  void write(const std::uint8_t* pixel, T* out) const {
+    for (int c = 0; c < 3; ++c) out[c] = table[c][pixel[c]];
+  }
+  T table[3][256];
+};
+
+template <class T>
+void augment_one(const AugmentSpec& spec, const math::AugmentDraw& draw,
+                 const NormalisedValues<T>& values, const std::uint8_t* image, T* out) {
+  static constexpr std::uint8_t black[3] = {0, 0, 0};
+  for (std::int64_t y = 0; y < spec.height; ++y) {
+    const std::int64_t from_y =
+        math::padded_source(y + draw.offset_y, spec.height, spec.reflect_pad, spec.zero_pad);
+    for (std::int64_t x = 0; x < spec.width; ++x, out += 3) {
+      const std::int64_t crop_x = draw.flip ? spec.width - 1 - x : x;
+      const std::int64_t from_x =
+          math::padded_source(crop_x + draw.offset_x, spec.width, spec.reflect_pad, spec.zero_pad);
+      const bool inside = from_y >= 0 && from_x >= 0;
+      values.write(inside ? image + (from_y * spec.width + from_x) * 3 : black, out);
+    }
+  }
+}
+
+}  // namespace
+
+template <class B, class T>
+void augment_images(Stream, const AugmentSpec& spec, const AugmentKey& key, std::int64_t count,
+                    const std::uint8_t* images, const std::int64_t* index,
+                    const std::int64_t* positions, T* out) {
+  require(0 <= spec.zero_pad && 0 <= spec.reflect_pad && spec.reflect_pad < spec.height &&
+              spec.reflect_pad < spec.width,
+          "augment_images: expected pads >= 0 and reflect_pad below the size {} x {}, got "
+          "reflect_pad {}, zero_pad {}",
+          spec.height, spec.width, spec.reflect_pad, spec.zero_pad);
+  require(key.purpose < 65536 && key.view < 65536,
+          "augment_images: expected purpose and view below 65536, got {} and {}", key.purpose,
+          key.view);
+  const NormalisedValues<T> values(spec);
+  const std::int64_t size = spec.height * spec.width * 3;
+  cpu::for_item_blocks(count, size, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const auto draw = math::augment_draw(spec, key, positions[i]);
+      augment_one(spec, draw, values, images + index[i] * size, out + i * size);
+    }
+  });
+}
+
+template decltype(augment_images<Cpu, float>) augment_images<Cpu, float>;
+template decltype(augment_images<Cpu, double>) augment_images<Cpu, double>;
+
+}  // namespace ek::kernels

@@ -1,0 +1,134 @@
+#include "kernels/elementwise.h"
+
+#include <cmath>
+#include <type_traits>
+
+#include "kernels/cpu/blocks.h"
+#include "kernels/math/bf16.h"
+
+namespace ek::kernels {
+namespace {
+
+// The same-index aliasing that the header allows (y may be x) is safe under omp simd: no iteration
+// reads what another one writes.
+template <class T, class F>
+void map(std::int64_t count, const T* x, T* y, F f) {
+  cpu::for_blocks(count, cpu::kBlockElements, [=](std::int64_t begin, std::int64_t end) {
+#pragma omp simd
+    for (std::int64_t i = begin; i < end; ++i) y[i] = f(x[i]);
+  });
+}
+
+template <class T, class F>
+void map2(std::int64_t count, const T* a, const T* b, T* y, F f) {
+  cpu::for_blocks(count, cpu::kBlockElements, [=](std::int64_t begin, std::int64_t end) {
+#pragma omp simd
+    for (std::int64_t i = begin; i < end; ++i) y[i] = f(a[i], b[i]);
+  });
+}
+
+// exp of a number that is never positive: neither branch overflows.
+template <class T>
+T sigmoid(T x) {
+  const T e = std::exp(-std::abs(x));
+  return (x >= 0 ? T(1) : e) / (T(1) + e);
+}
+
+template <class To, class From>
+To convert_value(From x) {
+  if constexpr (std::is_same_v<From, To>) {
+    return x;
+  } else if constexpr (std::is_same_v<From, bf16>) {
+    return To(math::bf16_to_float(x));
+  } else if constexpr (std::is_same_v<To, bf16>) {
+    if constexpr (std::is_same_v<From, double>) return math::double_to_bf16(x);
+    if constexpr (std::is_same_v<From, float>) return math::float_to_bf16(x);
+  } else {
+    return To(x);
+  }
+}
+
+}  // namespace
+
+template <class B, class T>
+void unary(Stream, Unary op, std::int64_t count, const T* x, T* y) {
+  switch (op) {
+    case Unary::negate:
+      return map(count, x, y, [](T v) { return -v; });
+    case Unary::exp:
+      return map(count, x, y, [](T v) { return std::exp(v); });
+    case Unary::log:
+      return map(count, x, y, [](T v) { return std::log(v); });
+    case Unary::rsqrt:
+      return map(count, x, y, [](T v) { return T(1) / std::sqrt(v); });
+    case Unary::sigmoid:
+      return map(count, x, y, [](T v) { return sigmoid(v); });
+    case Unary::relu:  // a NaN passes
+      return map(count, x, y, [](T v) { return v < 0 ? T(0) : v; });
+    case Unary::square:
+      return map(count, x, y, [](T v) { return v * v; });
+  }
+}
+
+template <class B, class T>
+void binary(Stream, Binary op, std::int64_t count, const T* a, const T* b, T* y) {
+  switch (op) {
+    case Binary::add:
+      return map2(count, a, b, y, [](T u, T v) { return u + v; });
+    case Binary::subtract:
+      return map2(count, a, b, y, [](T u, T v) { return u - v; });
+    case Binary::multiply:
+      return map2(count, a, b, y, [](T u, T v) { return u * v; });
+    case Binary::divide:
+      return map2(count, a, b, y, [](T u, T v) { return u / v; });
+    case Binary::gate:
+      return map2(count, a, b, y, [](T u, T v) { return v > 0 ? u : T(0); });
+  }
+}
+
+template <class B, class T>
+void affine(Stream, std::int64_t count, double scale, double shift, const T* x, T* y) {
+  map(count, x, y, [s = T(scale), t = T(shift)](T v) { return s * v + t; });
+}
+
+template <class B, class T>
+void add_scaled(Stream, std::int64_t count, const T* x, double scale, const T* d, T* y) {
+  map2(count, x, d, y, [s = T(scale)](T u, T v) { return u + s * v; });
+}
+
+template <class B, class T>
+void fill(Stream, std::int64_t count, double value, T* y) {
+  cpu::for_blocks(count, cpu::kBlockElements, [=](std::int64_t begin, std::int64_t end) {
+    std::fill(y + begin, y + end, T(value));
+  });
+}
+
+template <class B, class From, class To>
+void convert(Stream, std::int64_t count, const From* x, To* y) {
+  cpu::for_blocks(count, cpu::kBlockElements, [=](std::int64_t begin, std::int64_t end) {
+#pragma omp simd
+    for (std::int64_t i = begin; i < end; ++i) y[i] = convert_value<To>(x[i]);
+  });
+}
+
+template decltype(unary<Cpu, float>) unary<Cpu, float>;
+template decltype(unary<Cpu, double>) unary<Cpu, double>;
+template decltype(binary<Cpu, float>) binary<Cpu, float>;
+template decltype(binary<Cpu, double>) binary<Cpu, double>;
+template decltype(affine<Cpu, float>) affine<Cpu, float>;
+template decltype(affine<Cpu, double>) affine<Cpu, double>;
+template decltype(add_scaled<Cpu, float>) add_scaled<Cpu, float>;
+template decltype(add_scaled<Cpu, double>) add_scaled<Cpu, double>;
+template decltype(fill<Cpu, float>) fill<Cpu, float>;
+template decltype(fill<Cpu, double>) fill<Cpu, double>;
+template decltype(convert<Cpu, float, float>) convert<Cpu, float, float>;
+template decltype(convert<Cpu, float, double>) convert<Cpu, float, double>;
+template decltype(convert<Cpu, float, bf16>) convert<Cpu, float, bf16>;
+template decltype(convert<Cpu, double, float>) convert<Cpu, double, float>;
+template decltype(convert<Cpu, double, double>) convert<Cpu, double, double>;
+template decltype(convert<Cpu, double, bf16>) convert<Cpu, double, bf16>;
+template decltype(convert<Cpu, bf16, float>) convert<Cpu, bf16, float>;
+template decltype(convert<Cpu, bf16, double>) convert<Cpu, bf16, double>;
+template decltype(convert<Cpu, bf16, bf16>) convert<Cpu, bf16, bf16>;
+
+}  // namespace ek::kernels
