@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "data/files.h"
+#include "engine/atomic_file.h"
 #include "kernels/error.h"
 
 namespace ek {
@@ -10,10 +11,15 @@ namespace fs = std::filesystem;
 namespace {
 
 using Format = DataSource::Format;
+constexpr std::uint64_t file_limit_bytes = std::uint64_t(16) << 30;
 constexpr std::int64_t plane = cifar_side * cifar_side;
 
-std::int64_t label_bytes(Format format) { return format == Format::cifar100 ? 2 : 1; }
-std::int64_t record_bytes(Format format) { return label_bytes(format) + 3 * plane; }
+std::int64_t label_bytes(Format format) {
+  return format == Format::cifar100 ? 2 : 1;
+}
+std::int64_t record_bytes(Format format) {
+  return label_bytes(format) + 3 * plane;
+}
 
 std::vector<fs::path> train_files(const fs::path& folder, Format format) {
   if (format == Format::cifar100) return {folder / "train.bin"};
@@ -31,7 +37,7 @@ std::vector<fs::path> train_files(const fs::path& folder, Format format) {
 }
 
 void append_records(ImageSet& out, const fs::path& file, Format format, std::int64_t num_classes) {
-  const auto bytes = read_file(file);
+  const std::string bytes = read_file(file, file_limit_bytes);
   const std::int64_t size = std::int64_t(bytes.size()), record = record_bytes(format);
   require(size > 0, "{}: expected records of {} bytes ({}), the file is empty", file.string(),
           record, name_of(format));
@@ -41,7 +47,7 @@ void append_records(ImageSet& out, const fs::path& file, Format format, std::int
   const std::int64_t count = size / record, first = out.count();
   out.pixels.resize(std::size_t((first + count) * 3 * plane));
   for (std::int64_t i = 0; i < count; ++i) {
-    const std::uint8_t* from = bytes.data() + i * record;
+    const auto* from = reinterpret_cast<const std::uint8_t*>(bytes.data()) + i * record;
     const std::int64_t label = from[label_bytes(format) - 1];
     require(label < num_classes, "{}: record {}: expected a label below {}, got {}", file.string(),
             i, num_classes, label);
@@ -74,8 +80,8 @@ std::vector<std::string> load_names(const fs::path& folder, Format format) {
             count);
   }
   for (std::size_t i = 0; i < count; ++i) {
-    require(!names[i].empty(), "{}: expected a name in every line, line {} is empty",
-            file.string(), i + 1);
+    require(!names[i].empty(), "{}: expected a name in every line, line {} is empty", file.string(),
+            i + 1);
   }
   return names;
 }
@@ -127,22 +133,22 @@ void save_cifar_records(const ImageSet& images, Format format, const fs::path& f
           "{}: expected images of {} x {}, got {} x {}", file.string(), cifar_side, cifar_side,
           images.height, images.width);
   const std::int64_t limit = format == Format::cifar100 ? 100 : 256;
-  std::vector<std::uint8_t> bytes;
+  std::string bytes;
   bytes.reserve(std::size_t(images.count() * record_bytes(format)));
   for (std::int64_t i = 0; i < images.count(); ++i) {
     const std::int64_t label = images.labels[std::size_t(i)];
     require(label >= 0 && label < limit, "{}: record {}: expected a label below {}, got {}",
             file.string(), i, limit, label);
     if (format == Format::cifar100) {
-      bytes.push_back(images.coarse.empty() ? 0 : images.coarse[std::size_t(i)]);
+      bytes.push_back(images.coarse.empty() ? '\0' : char(images.coarse[std::size_t(i)]));
     }
-    bytes.push_back(std::uint8_t(label));
+    bytes.push_back(char(label));
     const auto image = images.image(i);
     for (int c = 0; c < 3; ++c) {
-      for (std::int64_t p = 0; p < plane; ++p) bytes.push_back(image[std::size_t(p * 3 + c)]);
+      for (std::int64_t p = 0; p < plane; ++p) bytes.push_back(char(image[std::size_t(p * 3 + c)]));
     }
   }
-  write_file(file, bytes);
+  write_file_atomically(file, bytes);
 }
 
 void save_cifar(const DataSource& source, const fs::path& folder) {
@@ -150,10 +156,10 @@ void save_cifar(const DataSource& source, const fs::path& folder) {
   const Format format = hundred ? Format::cifar100 : Format::cifar10;
   save_cifar_records(source.train, format, folder / (hundred ? "train.bin" : "data_batch_1.bin"));
   save_cifar_records(source.test, format, folder / (hundred ? "test.bin" : "test_batch.bin"));
-  write_text(folder / (hundred ? "fine_label_names.txt" : "batches.meta.txt"),
-             lines(source.class_names));
+  write_file_atomically(folder / (hundred ? "fine_label_names.txt" : "batches.meta.txt"),
+                        lines(source.class_names));
   if (hundred && !source.coarse_names.empty()) {
-    write_text(folder / "coarse_label_names.txt", lines(source.coarse_names));
+    write_file_atomically(folder / "coarse_label_names.txt", lines(source.coarse_names));
   }
 }
 

@@ -12,10 +12,14 @@ namespace ek {
 
 std::string_view name_of(DataSource::Format format) {
   switch (format) {
-    case DataSource::Format::cifar10: return "cifar10";
-    case DataSource::Format::cifar100: return "cifar100";
-    case DataSource::Format::folders: return "folders";
-    case DataSource::Format::synthetic: return "synthetic";
+    case DataSource::Format::cifar10:
+      return "cifar10";
+    case DataSource::Format::cifar100:
+      return "cifar100";
+    case DataSource::Format::folders:
+      return "folders";
+    case DataSource::Format::synthetic:
+      return "synthetic";
   }
   return "?";
 }
@@ -54,11 +58,12 @@ DataSource load_source(const std::string& where, std::uint64_t seed) {
   if (is_cifar_folder(where)) return load_cifar(where);
   if (is_class_folder(where)) return load_folders(where);
   const bool exists = std::filesystem::is_directory(where);
-  fail("data {}: {}; expected a folder with train.bin and test.bin (CIFAR-100), with "
-       "data_batch_*.bin and test_batch.bin (CIFAR-10), with class folders of PNG or JPEG images "
-       "under train/ and test/, or synthetic:NAME (names: {})",
-       where, exists ? "the folder has none of the known layouts" : "there is no such folder",
-       fmt::join(synthetic_names(), ", "));
+  fail(
+      "data {}: {}; expected a folder with train.bin and test.bin (CIFAR-100), with "
+      "data_batch_*.bin and test_batch.bin (CIFAR-10), with class folders of PNG or JPEG images "
+      "under train/ and test/, or synthetic:NAME (names: {})",
+      where, exists ? "the folder has none of the known layouts" : "there is no such folder",
+      fmt::join(synthetic_names(), ", "));
 }
 
 }  // namespace ek

@@ -10,9 +10,9 @@ namespace ek {
 // 8-bit RGB images of one size with their labels, in the order of the files they came from.
 struct ImageSet {
   std::int64_t height = 0, width = 0;
-  std::vector<std::uint8_t> pixels;   // [count, height, width, 3]
-  std::vector<std::int64_t> labels;   // [count], in [0, number of classes)
-  std::vector<std::uint8_t> coarse;   // [count], CIFAR-100's second label; empty elsewhere
+  std::vector<std::uint8_t> pixels;  // [count, height, width, 3]
+  std::vector<std::int64_t> labels;  // [count], in [0, number of classes)
+  std::vector<std::uint8_t> coarse;  // [count], CIFAR-100's second label; empty elsewhere
 
   std::int64_t count() const { return std::int64_t(labels.size()); }
   std::int64_t image_bytes() const { return height * width * 3; }

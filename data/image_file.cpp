@@ -12,7 +12,7 @@
 #include <memory>
 #include <string>
 
-#include "data/files.h"
+#include "engine/atomic_file.h"
 #include "kernels/error.h"
 
 namespace ek {
@@ -26,7 +26,9 @@ bool is_png(Bytes bytes) {
   return bytes.size() >= png_signature.size() &&
          std::equal(png_signature.begin(), png_signature.end(), bytes.begin());
 }
-bool is_jpeg(Bytes bytes) { return bytes.size() >= 4 && bytes[0] == 0xFF && bytes[1] == 0xD8; }
+bool is_jpeg(Bytes bytes) {
+  return bytes.size() >= 4 && bytes[0] == 0xFF && bytes[1] == 0xD8;
+}
 
 // CRC-32 of the PNG specification, bit by bit over a table of 256.
 std::uint32_t crc32(Bytes bytes) {
@@ -51,7 +53,8 @@ std::uint32_t big_endian(Bytes b) {
 // The decoder does not look at the checksums, so a flipped byte would pass as a picture.
 void check_png(const std::string& name, Bytes bytes) {
   for (std::size_t at = png_signature.size();;) {
-    require(at + 12 <= bytes.size(), "{}: truncated PNG: the file ends without an IEND chunk", name);
+    require(at + 12 <= bytes.size(), "{}: truncated PNG: the file ends without an IEND chunk",
+            name);
     const std::uint64_t length = big_endian(bytes.subspan(at));
     require(at + 12 + length <= bytes.size(),
             "{}: truncated PNG: expected a chunk of {} bytes at {}, the file has {}", name, length,
@@ -64,8 +67,9 @@ void check_png(const std::string& name, Bytes bytes) {
   }
 }
 
-// The decoder fills what a truncated JPEG lacks with grey, so look for the end marker: entropy-coded
-// data never contains one, hence it is missing exactly when none follows the last start of scan.
+// The decoder fills what a truncated JPEG lacks with grey, so look for the end marker:
+// entropy-coded data never contains one, hence it is missing exactly when none follows the last
+// start of scan.
 void check_jpeg(const std::string& name, Bytes bytes) {
   const auto last_marker = [&](std::uint8_t code) {
     for (std::size_t i = bytes.size() - 1; i > 0; --i) {
@@ -88,12 +92,13 @@ bool is_image_file(const fs::path& file) {
 Image read_image(const fs::path& file) {
   static constexpr std::uint64_t limit_bytes = std::uint64_t(1) << 30;
   const std::string name = file.string();
-  const auto bytes = read_file(file, limit_bytes);
+  const std::string contents = read_file(file, limit_bytes);
+  const Bytes bytes(reinterpret_cast<const std::uint8_t*>(contents.data()), contents.size());
   if (is_png(bytes)) {
     check_png(name, bytes);
   } else {
-    require(is_jpeg(bytes), "{}: expected a PNG or JPEG image, got {} bytes of something else", name,
-            bytes.size());
+    require(is_jpeg(bytes), "{}: expected a PNG or JPEG image, got {} bytes of something else",
+            name, bytes.size());
     check_jpeg(name, bytes);
   }
   int width = 0, height = 0, channels = 0;
@@ -114,18 +119,16 @@ Image read_image(const fs::path& file) {
 void write_png(const fs::path& file, std::int64_t height, std::int64_t width,
                std::span<const std::uint8_t> pixels) {
   require(std::int64_t(pixels.size()) == height * width * 3,
-          "{}: expected {} bytes for {} x {} RGB, got {}", file.string(), height * width * 3, height,
-          width, pixels.size());
-  std::vector<std::uint8_t> bytes;
+          "{}: expected {} bytes for {} x {} RGB, got {}", file.string(), height * width * 3,
+          height, width, pixels.size());
+  std::string bytes;
   const auto append = [](void* to, void* data, int size) {
-    const auto* from = static_cast<const std::uint8_t*>(data);
-    auto& out = *static_cast<std::vector<std::uint8_t>*>(to);
-    out.insert(out.end(), from, from + size);
+    static_cast<std::string*>(to)->append(static_cast<const char*>(data), std::size_t(size));
   };
   require(stbi_write_png_to_func(append, &bytes, int(width), int(height), 3, pixels.data(),
                                  int(width * 3)) != 0,
           "{}: PNG encoding of {} x {} failed", file.string(), height, width);
-  write_file(file, bytes);
+  write_file_atomically(file, bytes);
 }
 
 }  // namespace ek

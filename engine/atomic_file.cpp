@@ -15,7 +15,15 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::string reason() { return std::generic_category().message(errno); }
+std::string reason() {
+  return std::generic_category().message(errno);
+}
+
+// Never an argument of require(): errno may only be looked at after the call that failed.
+[[noreturn]] void fail_to(const char* what, const fs::path& path) {
+  const std::string why = reason();
+  fail("{}: cannot {}: {}", path.string(), what, why);
+}
 
 // 0, or -1 with errno set.
 int write_all(int descriptor, const char* data, std::size_t bytes) {
@@ -51,7 +59,7 @@ AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
   if (!direct) temporary_ += ".tmp";
   const int flags = O_WRONLY | O_CLOEXEC | (direct ? 0 : O_CREAT | O_TRUNC);
   descriptor_ = ::open(temporary_.c_str(), flags, 0666);
-  require(descriptor_ >= 0, "{}: cannot write: {}", path_.string(), reason());
+  if (descriptor_ < 0) fail_to("write", path_);
 }
 
 AtomicFile::~AtomicFile() {
@@ -62,13 +70,12 @@ AtomicFile::~AtomicFile() {
 
 void AtomicFile::write(const void* data, std::size_t bytes) {
   require(descriptor_ >= 0, "{}: written after commit", path_.string());
-  require(write_all(descriptor_, static_cast<const char*>(data), bytes) == 0,
-          "{}: cannot write: {}", path_.string(), reason());
+  if (write_all(descriptor_, static_cast<const char*>(data), bytes) != 0) fail_to("write", path_);
 }
 
 void AtomicFile::commit() {
   require(descriptor_ >= 0, "{}: committed twice", path_.string());
-  require(sync_to_disk(descriptor_) == 0, "{}: cannot write: {}", path_.string(), reason());
+  if (sync_to_disk(descriptor_) != 0) fail_to("write", path_);
   const int closed = ::close(std::exchange(descriptor_, -1));
   const bool direct = temporary_ == path_;
   if (closed != 0 || (!direct && ::rename(temporary_.c_str(), path_.c_str()) != 0)) {
@@ -93,14 +100,14 @@ void write_file_atomically(const fs::path& path, std::string_view bytes) {
 
 std::string read_file(const fs::path& path, std::uint64_t limit_bytes) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  require(descriptor >= 0, "{}: cannot read: {}", path.string(), reason());
+  if (descriptor < 0) fail_to("read", path);
   struct Closer {
     int descriptor;
     ~Closer() { ::close(descriptor); }
   } closer{descriptor};
 
   struct stat status {};
-  require(::fstat(descriptor, &status) == 0, "{}: cannot read: {}", path.string(), reason());
+  if (::fstat(descriptor, &status) != 0) fail_to("read", path);
   require(S_ISREG(status.st_mode), "{}: cannot read: not a regular file", path.string());
   require(std::uint64_t(status.st_size) <= limit_bytes, "{}: {} bytes, expected {} at most",
           path.string(), status.st_size, limit_bytes);
@@ -109,7 +116,7 @@ std::string read_file(const fs::path& path, std::uint64_t limit_bytes) {
   while (done < bytes.size()) {
     const ssize_t got = ::read(descriptor, bytes.data() + done, bytes.size() - done);
     if (got < 0 && errno == EINTR) continue;
-    require(got >= 0, "{}: cannot read: {}", path.string(), reason());
+    if (got < 0) fail_to("read", path);
     if (got == 0) break;  // cut while it was read
     done += std::size_t(got);
   }
@@ -119,7 +126,7 @@ std::string read_file(const fs::path& path, std::uint64_t limit_bytes) {
 
 JsonLines::JsonLines(fs::path path, std::uint64_t keep_bytes) : path_(std::move(path)) {
   descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  require(descriptor_ >= 0, "{}: cannot write: {}", path_.string(), reason());
+  if (descriptor_ < 0) fail_to("write", path_);
   struct stat status {};
   std::string why;
   if (::fstat(descriptor_, &status) != 0) {
@@ -138,7 +145,9 @@ JsonLines::JsonLines(fs::path path, std::uint64_t keep_bytes) : path_(std::move(
   size_bytes_ = keep_bytes;
 }
 
-JsonLines::~JsonLines() { ::close(descriptor_); }
+JsonLines::~JsonLines() {
+  ::close(descriptor_);
+}
 
 void JsonLines::append(std::string_view line) {
   require(line.find('\n') == std::string_view::npos, "{}: a line holds a line break",
@@ -154,7 +163,7 @@ void JsonLines::append(std::string_view line) {
 }
 
 void JsonLines::sync() {
-  require(sync_to_disk(descriptor_) == 0, "{}: cannot write: {}", path_.string(), reason());
+  if (sync_to_disk(descriptor_) != 0) fail_to("write", path_);
 }
 
 }  // namespace ek

@@ -26,7 +26,9 @@ Tensor SingleRank::all_gather(const Tensor& tensor) {
   return tensor.rank() == 0 ? tensor.view({1}) : tensor;
 }
 
-Communicator& communicator() { return *instance(); }
+Communicator& communicator() {
+  return *instance();
+}
 
 void set_communicator(std::unique_ptr<Communicator> communicator) {
   instance() = communicator ? std::move(communicator) : std::make_unique<SingleRank>();

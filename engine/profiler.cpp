@@ -43,7 +43,9 @@ int thread_number() {
 
 }  // namespace
 
-bool profiler_on() { return on.load(std::memory_order_relaxed); }
+bool profiler_on() {
+  return on.load(std::memory_order_relaxed);
+}
 
 void profiler_start() {
   Profiler& p = profiler();
@@ -133,10 +135,10 @@ std::string profile_table(const std::vector<ProfileEvent>& events) {
   };
   for (const Row& row : rows) {
     const double share = all_ms > 0 ? row.self_ms / all_ms * 100 : 0;
-    table += fmt::format("{:<{}}  {:>8} {:>10.3f} {:>9.4f} {:>10.3f} {:>5.1f}% {:>8} {:>8}\n",
-                         row.name, width, row.calls, row.total_ms,
-                         row.total_ms / double(row.calls), row.self_ms, share,
-                         rate(row.flops, row.total_ms), rate(row.bytes, row.total_ms));
+    table +=
+        fmt::format("{:<{}}  {:>8} {:>10.3f} {:>9.4f} {:>10.3f} {:>5.1f}% {:>8} {:>8}\n", row.name,
+                    width, row.calls, row.total_ms, row.total_ms / double(row.calls), row.self_ms,
+                    share, rate(row.flops, row.total_ms), rate(row.bytes, row.total_ms));
   }
   return table;
 }

@@ -13,7 +13,7 @@ struct ProfileEvent {
   std::string name, detail;
   double start_ms = 0, duration_ms = 0;
   double flops = 0, bytes = 0;
-  int depth = 0;   // number of scopes of this thread around it
+  int depth = 0;  // number of scopes of this thread around it
   int thread = 0;
 };
 

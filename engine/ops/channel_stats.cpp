@@ -1,29 +1,12 @@
 // Per-channel mean and biased variance, the first half of batch normalisation.
 #include <array>
 
-#include "engine/ops/common.h"
-#include "kernels/norm.h"
+#include "engine/ops/norm_run.h"
 
 namespace ek::ops {
 namespace {
 
 constexpr std::string_view op_name = "channel_stats";
-
-std::int64_t rows_of(const Tensor& y) {
-  return y.numel() / y.shape().back();
-}
-
-template <class Kernel>
-void run(std::string_view name, const Tensor& y, double tensors, Kernel&& kernel) {
-  ProfileScope profile(
-      name, [&] { return y.shape().str(); }, 4.0 * double(y.numel()), tensors * double(y.bytes()));
-  dispatch_floating(name, y, kernel);
-}
-
-template <class B, class T>
-WorkspaceBuffer workspace_for(const Tensor& y) {
-  return {y.device(), kernels::norm_workspace_bytes<B, T>(rows_of(y), y.shape().back())};
-}
 
 class ChannelStatsOp final : public Op {
  public:
@@ -34,7 +17,7 @@ class ChannelStatsOp final : public Op {
     const Tensor &y = y_.get(), &mean = mean_.get();
     const Tensor dmean = or_zeros(cotangents[0], mean), dvar = or_zeros(cotangents[1], mean);
     Tensor dy = empty_like(y);
-    run("channel_stats_vjp", y, 2, [&]<class B, class T>() {
+    run_norm("channel_stats_vjp", y, 2, [&]<class B, class T>() {
       using A = kernels::Acc<T>;
       kernels::channel_stats_vjp<B, T>(current_stream(), rows_of(y), y.shape().back(), y.data<T>(),
                                        mean.data<A>(), dmean.data<A>(), dvar.data<A>(), nullptr,
@@ -46,12 +29,12 @@ class ChannelStatsOp final : public Op {
   Tensors jvp(const Tensors& tangents) const override {
     const Tensor &y = y_.get(), &mean = mean_.get();
     Tensor mean_tangent = empty_like(mean), var_tangent = empty_like(mean);
-    run("channel_stats_jvp", y, 2, [&]<class B, class T>() {
+    run_norm("channel_stats_jvp", y, 2, [&]<class B, class T>() {
       using A = kernels::Acc<T>;
       kernels::channel_stats_jvp<B, T>(current_stream(), rows_of(y), y.shape().back(), y.data<T>(),
                                        mean.data<A>(), tangents[0].data<T>(),
                                        mean_tangent.output<A>(), var_tangent.output<A>(),
-                                       workspace_for<B, T>(y));
+                                       norm_workspace<B, T>(y));
     });
     return {mean_tangent, var_tangent};
   }
@@ -77,15 +60,14 @@ class ChannelStatsOp final : public Op {
 }  // namespace
 
 ChannelStats channel_stats(const Tensor& y) {
-  require(y.rank() >= 1 && y.numel() > 0, "{}: y must be [..., channels] and not empty, got {}",
-          op_name, y.shape().str());
+  require_rows(op_name, y);
   const Shape channels{y.shape().back()};
   ChannelStats stats{empty_like(y, channels), empty_like(y, channels)};
-  run(op_name, y, 1, [&]<class B, class T>() {
+  run_norm(op_name, y, 1, [&]<class B, class T>() {
     using A = kernels::Acc<T>;
     kernels::channel_stats_forward<B, T>(current_stream(), rows_of(y), channels[0], y.data<T>(),
                                          stats.mean.output<A>(), stats.var.output<A>(),
-                                         workspace_for<B, T>(y));
+                                         norm_workspace<B, T>(y));
   });
   record(std::array{y}, std::array{stats.mean, stats.var},
          [&] { return std::make_unique<ChannelStatsOp>(y, stats.mean); });

@@ -17,6 +17,8 @@ inline Tensor plus(const Tensor& a, const Tensor& b) {
   return add(a, b);
 }
 
+// Given and of a floating-point dtype, or an Error that names the op and the argument.
+void require_floating(std::string_view op, const Tensor& x, std::string_view what);
 // Same shape, dtype and device, or an Error that names the op.
 void require_same(std::string_view op, const Tensor& a, const Tensor& b);
 void require_rank(std::string_view op, const Tensor& x, int rank, std::string_view what);

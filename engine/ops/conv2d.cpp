@@ -51,10 +51,14 @@ Shape output_shape(const Conv2dShape& g) {
   return {g.batch, g.out_h(), g.out_w(), g.out_c};
 }
 
-void require_alike(std::string_view op, const Tensor& a, const Tensor& b) {
-  require(a.dtype() == b.dtype() && a.device() == b.device(), "{}: {} {} on {} with {} {} on {}",
-          op, name_of(a.dtype()), a.shape().str(), a.device().str(), name_of(b.dtype()),
-          b.shape().str(), b.device().str());
+void require_alike(std::string_view op, const Tensor& a, const Tensor& b, std::string_view a_name,
+                   std::string_view b_name) {
+  require_floating(op, a, a_name);
+  require_floating(op, b, b_name);
+  require(a.dtype() == b.dtype() && a.device() == b.device(),
+          "{}: {} is {} {} on {}, {} is {} {} on {}", op, a_name, name_of(a.dtype()),
+          a.shape().str(), a.device().str(), b_name, name_of(b.dtype()), b.shape().str(),
+          b.device().str());
 }
 
 // Runs one kernel with its workspace and under its profile scope. `kernel` is a template lambda
@@ -162,7 +166,7 @@ void require_output(std::string_view op, const Tensor& dy, const Conv2dShape& g)
 }  // namespace
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Conv2dOptions& options) {
-  require_alike("conv2d", x, weight);
+  require_alike("conv2d", x, weight, "x", "weight");
   const Conv2dShape g = geometry("conv2d", x.shape(), weight.shape(), options);
   Tensor y = empty_like(x, output_shape(g));
   run("conv2d", g, Conv2dPass::forward, x, [&]<class B, class T>(const WorkspaceBuffer& workspace) {
@@ -177,7 +181,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Conv2dOptions& option
 Tensor conv2d_backward_data(const Tensor& dy, const Tensor& weight, const Shape& x_shape,
                             const Conv2dOptions& options) {
   constexpr std::string_view op = "conv2d_backward_data";
-  require_alike(op, dy, weight);
+  require_alike(op, dy, weight, "dy", "weight");
   const Conv2dShape g = geometry(op, x_shape, weight.shape(), options);
   require_output(op, dy, g);
   Tensor dx = empty_like(dy, x_shape);
@@ -194,7 +198,7 @@ Tensor conv2d_backward_data(const Tensor& dy, const Tensor& weight, const Shape&
 Tensor conv2d_backward_weights(const Tensor& x, const Tensor& dy, const Shape& weight_shape,
                                const Conv2dOptions& options) {
   constexpr std::string_view op = "conv2d_backward_weights";
-  require_alike(op, x, dy);
+  require_alike(op, x, dy, "x", "dy");
   const Conv2dShape g = geometry(op, x.shape(), weight_shape, options);
   require_output(op, dy, g);
   Tensor dweight = empty_like(x, weight_shape);

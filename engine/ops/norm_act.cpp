@@ -1,9 +1,7 @@
 // The second half of batch normalisation: normalise, scale, add a shortcut, ReLU, in one pass.
-#include "kernels/norm.h"
-
 #include <array>
 
-#include "engine/ops/common.h"
+#include "engine/ops/norm_run.h"
 
 namespace ek::ops {
 namespace {
@@ -11,20 +9,9 @@ namespace {
 constexpr std::string_view op_name = "norm_act";
 enum Input : std::size_t { y_in, mean_in, var_in, gamma_in, beta_in, shortcut_in };
 
-std::int64_t rows_of(const Tensor& y) {
-  return y.numel() / y.shape().back();
-}
-
 template <class T>
 const T* pointer(const Tensor& t) {
   return t ? t.data<T>() : nullptr;
-}
-
-template <class Kernel>
-void run(std::string_view name, const Tensor& y, double tensors, Kernel&& kernel) {
-  ProfileScope profile(
-      name, [&] { return y.shape().str(); }, 4.0 * double(y.numel()), tensors * double(y.bytes()));
-  dispatch_floating(name, y, kernel);
 }
 
 template <class T>
@@ -52,16 +39,14 @@ class NormAct final : public Op {
     const bool wants_shortcut = inputs_.size() > shortcut_in && needs[shortcut_in];
     if (wants_shortcut) d[shortcut_in] = options_.relu ? empty_like(y) : dact;
     const bool writes_shortcut = wants_shortcut && options_.relu;
-    run("norm_act_vjp", y, writes_shortcut ? 5 : 4, [&]<class B, class T>() {
+    run_norm("norm_act_vjp", y, writes_shortcut ? 5 : 4, [&]<class B, class T>() {
       using A = kernels::Acc<T>;
       const kernels::NormActCotangents<T> out{
           d[y_in].output<T>(),     writes_shortcut ? d[shortcut_in].output<T>() : nullptr,
           d[mean_in].output<A>(),  d[var_in].output<A>(),
           d[gamma_in].output<A>(), d[beta_in].output<A>()};
-      const WorkspaceBuffer workspace(
-          y.device(), kernels::norm_workspace_bytes<B, T>(rows_of(y), y.shape().back()));
       kernels::norm_act_vjp<B, T>(current_stream(), params<T>(), y.data<T>(), mask<T>(),
-                                  dact.data<T>(), out, workspace);
+                                  dact.data<T>(), out, norm_workspace<B, T>(y));
     });
     return d;
   }
@@ -69,7 +54,7 @@ class NormAct final : public Op {
   Tensors jvp(const Tensors& tangents) const override {
     const Tensor& y = get(y_in);
     Tensor out = empty_like(y);
-    run("norm_act_jvp", y, 4, [&]<class B, class T>() {
+    run_norm("norm_act_jvp", y, 4, [&]<class B, class T>() {
       using A = kernels::Acc<T>;
       const bool has_shortcut = tangents.size() > shortcut_in;
       const kernels::NormActTangents<T> t{
@@ -99,7 +84,7 @@ class NormAct final : public Op {
     Tensor out = add(mul(centred, per_row(scale)), per_row(in[beta_in]));
     if (in.size() > shortcut_in) out = add(out, reshape(in[shortcut_in], rows));
     // ReLU by the mask of the fast rules: a sum rounded otherwise must not change it.
-    if (options_.relu) out = gate(out, stop_gradient(reshape(act_.get(), rows)));
+    if (options_.relu) out = gate(out, reshape(stop_gradient(act_.get()), rows));
     return {reshape(out, in[y_in].shape())};
   }
 
@@ -124,14 +109,14 @@ class NormAct final : public Op {
 
 Tensor norm_act(const Tensor& y, const ChannelStats& stats, const Tensor& gamma, const Tensor& beta,
                 const Tensor& shortcut, const NormActOptions& options) {
-  require(y.rank() >= 1 && y.numel() > 0, "{}: y must be [..., channels] and not empty, got {}",
-          op_name, y.shape().str());
+  require_rows(op_name, y);
   require(options.eps >= 0, "{}: eps must not be negative, got {}", op_name, options.eps);
   Tensors inputs{y, stats.mean, stats.var, gamma, beta};
   constexpr std::array<std::string_view, 5> names{"y", "mean", "var", "gamma", "beta"};
   const Shape channels{y.shape().back()};
   for (std::size_t i = 1; i < inputs.size(); ++i) {
     const Tensor& t = inputs[i];
+    require_floating(op_name, t, names[i]);
     require(t.shape() == channels && t.dtype() == y.dtype() && t.device() == y.device(),
             "{}: {} must be {} {} beside y {}, got {} {}", op_name, names[i], name_of(y.dtype()),
             channels.str(), y.shape().str(), name_of(t.dtype()), t.shape().str());
@@ -141,7 +126,7 @@ Tensor norm_act(const Tensor& y, const ChannelStats& stats, const Tensor& gamma,
     inputs.push_back(shortcut);
   }
   Tensor act = empty_like(y);
-  run(op_name, y, shortcut ? 3 : 2, [&]<class B, class T>() {
+  run_norm(op_name, y, shortcut ? 3 : 2, [&]<class B, class T>() {
     kernels::norm_act_forward<B, T>(current_stream(),
                                     arguments<T>(y, options, stats.mean, stats.var, gamma, beta),
                                     y.data<T>(), pointer<T>(shortcut), act.output<T>());

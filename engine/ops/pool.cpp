@@ -20,6 +20,7 @@ Shape output_shape(const Pool2dShape& g) {
 }
 
 Pool2dShape geometry(std::string_view op, const Tensor& x, const Pool2dOptions& o) {
+  require_floating(op, x, "x");
   const Shape& s = x.shape();
   require(s.rank() == 4 && s.numel() > 0,
           "{}: x must be [batch, height, width, channels] and not empty, got {}", op, s.str());
@@ -149,6 +150,7 @@ Tensor avg_pool2d(const Tensor& x, const Pool2dOptions& options) {
 }
 
 Tensor global_avg_pool(const Tensor& x) {
+  require_floating("global_avg_pool", x, "x");
   const Shape s = x.shape();
   require(s.rank() == 4 && s.numel() > 0,
           "global_avg_pool: x must be [batch, height, width, channels] and not empty, got {}",
@@ -162,6 +164,7 @@ Tensor global_avg_pool(const Tensor& x) {
 }
 
 Tensor subsample_pad(const Tensor& x, std::int64_t out_channels, std::int64_t stride) {
+  require_floating("subsample_pad", x, "x");
   const Shape& s = x.shape();
   require(s.rank() == 4 && s.numel() > 0,
           "subsample_pad: x must be [batch, height, width, channels] and not empty, got {}",

@@ -7,9 +7,9 @@ namespace ek::kernels::cpu {
 // How the norm kernels walk a tensor [rows, channels]. Rows go in blocks, the unit of work of a
 // thread. Within a block, memory is taken in contiguous runs of up to kLanes elements, with one
 // accumulator or coefficient per lane in a local array:
-//   up to 128 channels  several rows make one run, so that 16 channels still fill the SIMD registers
-//   129..512            one row is a run
-//   above               a row is cut into spans of up to 512 channels, walked one after another
+//   up to 128 channels  several rows make one run, so that 16 channels still fill the SIMD
+//   registers 129..512            one row is a run above               a row is cut into spans of
+//   up to 512 channels, walked one after another
 // Lane l of a run belongs to channel l % (channels of the span).
 struct ChannelTiles {
   static constexpr std::int64_t kLanes = 512;

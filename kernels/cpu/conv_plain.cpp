@@ -21,7 +21,15 @@ struct Axis {
 
 Axis forward_axis(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride,
                   std::int64_t pad) {
-  return {out, out, 0, 1, in, stride, -pad, 1, 0, 1, kernel};
+  Axis axis{};
+  axis.grid = axis.dst_extent = out;
+  axis.dst_step = 1;
+  axis.src_extent = in;
+  axis.src_step = stride;
+  axis.src_offset = -pad;
+  axis.src_delta = axis.tap_step = 1;
+  axis.taps = kernel;
+  return axis;
 }
 
 // Input position i + pad = o * stride + t meets only taps t congruent to (i + pad) mod stride. So
@@ -30,17 +38,19 @@ Axis forward_axis(std::int64_t in, std::int64_t out, std::int64_t kernel, std::i
 Axis backward_axis(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride,
                    std::int64_t pad, std::int64_t phase) {
   const std::int64_t first = (phase + pad) % stride;
-  return {block_count(std::max<std::int64_t>(in - phase, 0), stride),
-          in,
-          phase,
-          stride,
-          out,
-          1,
-          (phase + pad - first) / stride,
-          -1,
-          first,
-          stride,
-          block_count(std::max<std::int64_t>(kernel - first, 0), stride)};
+  Axis axis{};
+  axis.grid = block_count(std::max<std::int64_t>(in - phase, 0), stride);
+  axis.dst_extent = in;
+  axis.dst_offset = phase;
+  axis.dst_step = stride;
+  axis.src_extent = out;
+  axis.src_step = 1;
+  axis.src_offset = (phase + pad - first) / stride;
+  axis.src_delta = -1;
+  axis.first_tap = first;
+  axis.tap_step = stride;
+  axis.taps = block_count(std::max<std::int64_t>(kernel - first, 0), stride);
+  return axis;
 }
 
 // Per group, src has `inner` channels (contracted) and dst `outer` channels (produced).
@@ -177,69 +187,6 @@ void run(const Correlation& c, Args... args) {
   }
 }
 
-// Output columns [begin, end) whose tap `tap` falls into the image.
-struct Range {
-  std::int64_t begin, end;
-};
-Range valid_outputs(std::int64_t in, std::int64_t out, std::int64_t stride, std::int64_t pad,
-                    std::int64_t tap) {
-  const std::int64_t begin = block_count(std::max<std::int64_t>(pad - tap, 0), stride);
-  const std::int64_t last = in - 1 + pad - tap;
-  return {begin, last < 0 ? begin : std::max(begin, std::min(out, last / stride + 1))};
-}
-
-// gradient += that of one image. A tile holds tile_rows output channels by `width` input channels
-// of one tap, summed over the image's pixels in order; both images stay in the second-level cache.
-template <class T, int vectors>
-void add_image_gradient(const Conv2dShape& s, const T* x, const T* dy, T* gradient) {
-  using Sums = Tile<T, vectors>;
-  constexpr std::int64_t strip = 64;
-  const std::int64_t in_c = s.in_c / s.groups, out_c = s.out_c / s.groups;
-  const std::int64_t kernel = s.kernel_h * s.kernel_w, x_step = s.stride_w * s.in_c;
-  T padded[strip * Sums::width] = {};
-  const auto add_tile = [&](std::int64_t tap, std::int64_t g, std::int64_t o, std::int64_t i) {
-    const std::int64_t kh = tap / s.kernel_w, kw = tap % s.kernel_w;
-    const Range rows = valid_outputs(s.in_h, s.out_h(), s.stride_h, s.pad_h, kh);
-    const Range columns = valid_outputs(s.in_w, s.out_w(), s.stride_w, s.pad_w, kw);
-    const std::int64_t o_count = std::min<std::int64_t>(tile_rows, out_c - o);
-    const std::int64_t i_count = std::min(Sums::width, in_c - i);
-    Sums sums;
-    for (std::int64_t oh = rows.begin; oh < rows.end; ++oh) {
-      const std::int64_t ih = oh * s.stride_h + kh - s.pad_h;
-      for (std::int64_t ow = columns.begin; ow < columns.end; ow += strip) {
-        const std::int64_t count = std::min(strip, columns.end - ow);
-        const T* dy_row = dy + (oh * s.out_w() + ow) * s.out_c + g * out_c + o;
-        const T* x_row = x + (ih * s.in_w + ow * s.stride_w + kw - s.pad_w) * s.in_c + g * in_c + i;
-        const T* dy_channel[tile_rows];
-        for (int r = 0; r < tile_rows; ++r) {
-          dy_channel[r] = dy_row + std::min<std::int64_t>(r, o_count - 1);
-        }
-        if (i_count == Sums::width) {
-          sums.multiply_add(dy_channel, s.out_c, x_row, x_step, count);
-        } else {  // whole vectors would read past the channels, at last past x itself
-          for (std::int64_t p = 0; p < count; ++p) {
-            for (std::int64_t c = 0; c < i_count; ++c) {
-              padded[p * Sums::width + c] = x_row[p * x_step + c];
-            }
-            for (std::int64_t c = i_count; c < Sums::width; ++c) padded[p * Sums::width + c] = 0;
-          }
-          sums.multiply_add(dy_channel, s.out_c, padded, Sums::width, count);
-        }
-      }
-    }
-    for (int r = 0; r < o_count; ++r) {
-      sums.store(r, gradient + ((g * out_c + o + r) * kernel + tap) * in_c + i, i_count, true);
-    }
-  };
-  for (std::int64_t g = 0; g < s.groups; ++g) {
-    for (std::int64_t tap = 0; tap < kernel; ++tap) {
-      for (std::int64_t o = 0; o < out_c; o += tile_rows) {
-        for (std::int64_t i = 0; i < in_c; i += Sums::width) add_tile(tap, g, o, i);
-      }
-    }
-  }
-}
-
 }  // namespace
 
 template <class T>
@@ -289,26 +236,6 @@ void plain_backward_data(const Conv2dShape& s, const T* dy, const T* weight, T* 
          Scratch(workspace, "conv2d_backward_data"));
 }
 
-template <class T>
-void plain_backward_weights(const Conv2dShape& s, const T* x, const T* dy, T* dweight,
-                            Workspace workspace) {
-  const BatchSlices slices = gradient_slices(s.batch);
-  const std::int64_t size = s.weight_size();
-  const std::int64_t x_image = s.input_size() / s.batch, dy_image = s.output_size() / s.batch;
-  T* partials = Scratch(workspace, "conv2d_backward_weights").take<T>(slices.count * size);
-  const auto add_image =
-      s.in_c / s.groups <= vector_lanes<T> ? add_image_gradient<T, 1> : add_image_gradient<T, 2>;
-#pragma omp parallel for schedule(dynamic, 1)
-  for (std::int64_t slice = 0; slice < slices.count; ++slice) {
-    T* gradient = partials + slice * size;
-    std::fill(gradient, gradient + size, T(0));
-    for (std::int64_t n = slices.begin(slice); n < slices.begin(slice + 1); ++n) {
-      add_image(s, x + n * x_image, dy + n * dy_image, gradient);
-    }
-  }
-  sum_partials(slices.count, size, size, partials, dweight);
-}
-
 template std::size_t plain_workspace_bytes<float>(const Conv2dShape&, Conv2dPass);
 template std::size_t plain_workspace_bytes<double>(const Conv2dShape&, Conv2dPass);
 template void plain_forward(const Conv2dShape&, const float*, const float*, float*, bool,
@@ -319,9 +246,4 @@ template void plain_backward_data(const Conv2dShape&, const float*, const float*
                                   Workspace);
 template void plain_backward_data(const Conv2dShape&, const double*, const double*, double*,
                                   Workspace);
-template void plain_backward_weights(const Conv2dShape&, const float*, const float*, float*,
-                                     Workspace);
-template void plain_backward_weights(const Conv2dShape&, const double*, const double*, double*,
-                                     Workspace);
-
 }  // namespace ek::kernels::cpu

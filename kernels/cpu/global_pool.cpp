@@ -58,20 +58,20 @@ void subsample_pad_forward(Stream, const SubsampleShape& s, const T* x, T* y) {
 template <class B, class T>
 void subsample_pad_backward(Stream, const SubsampleShape& s, const T* dy, T* dx) {
   const std::int64_t out_h = s.out_h(), out_w = s.out_w();
-  cpu::for_item_blocks(s.batch * s.in_h, s.in_w * s.in_c, [&](std::int64_t begin,
-                                                              std::int64_t end) {
-    for (std::int64_t line = begin; line < end; ++line) {
-      T* to_line = dx + line * s.in_w * s.in_c;
-      std::fill(to_line, to_line + s.in_w * s.in_c, T(0));
-      const std::int64_t row = line % s.in_h;
-      if (row % s.stride != 0) continue;
-      const std::int64_t out_line = line / s.in_h * out_h + row / s.stride;
-      for (std::int64_t column = 0; column < out_w; ++column) {
-        const T* from = dy + (out_line * out_w + column) * s.out_c + s.pad_before();
-        std::copy(from, from + s.in_c, to_line + column * s.stride * s.in_c);
-      }
-    }
-  });
+  cpu::for_item_blocks(
+      s.batch * s.in_h, s.in_w * s.in_c, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t line = begin; line < end; ++line) {
+          T* to_line = dx + line * s.in_w * s.in_c;
+          std::fill(to_line, to_line + s.in_w * s.in_c, T(0));
+          const std::int64_t row = line % s.in_h;
+          if (row % s.stride != 0) continue;
+          const std::int64_t out_line = line / s.in_h * out_h + row / s.stride;
+          for (std::int64_t column = 0; column < out_w; ++column) {
+            const T* from = dy + (out_line * out_w + column) * s.out_c + s.pad_before();
+            std::copy(from, from + s.in_c, to_line + column * s.stride * s.in_c);
+          }
+        }
+      });
 }
 
 template decltype(global_avg_pool_forward<Cpu, float>) global_avg_pool_forward<Cpu, float>;

@@ -117,23 +117,23 @@ template <class B, class T>
 void avg_pool2d_backward(Stream, const Pool2dShape& s, const T* dy, T* dx) {
   const std::int64_t out_h = s.out_h(), out_w = s.out_w(), channels = s.channels;
   const T scale = T(1) / T(s.kernel_h * s.kernel_w);
-  cpu::for_item_blocks(s.batch * s.in_h, s.in_w * channels, [&](std::int64_t begin,
-                                                                std::int64_t end) {
-    for (std::int64_t in = begin * s.in_w; in < end * s.in_w; ++in) {
-      const std::int64_t line = in / s.in_w;
-      const Range rows = windows_over(line % s.in_h, s.kernel_h, s.stride_h, s.pad_h, out_h);
-      const Range columns = windows_over(in % s.in_w, s.kernel_w, s.stride_w, s.pad_w, out_w);
-      T* to = dx + in * channels;
-      std::fill(to, to + channels, T(0));
-      for (std::int64_t row = rows.begin; row < rows.end; ++row) {
-        for (std::int64_t column = columns.begin; column < columns.end; ++column) {
-          const T* from = dy + ((line / s.in_h * out_h + row) * out_w + column) * channels;
+  cpu::for_item_blocks(
+      s.batch * s.in_h, s.in_w * channels, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t in = begin * s.in_w; in < end * s.in_w; ++in) {
+          const std::int64_t line = in / s.in_w;
+          const Range rows = windows_over(line % s.in_h, s.kernel_h, s.stride_h, s.pad_h, out_h);
+          const Range columns = windows_over(in % s.in_w, s.kernel_w, s.stride_w, s.pad_w, out_w);
+          T* to = dx + in * channels;
+          std::fill(to, to + channels, T(0));
+          for (std::int64_t row = rows.begin; row < rows.end; ++row) {
+            for (std::int64_t column = columns.begin; column < columns.end; ++column) {
+              const T* from = dy + ((line / s.in_h * out_h + row) * out_w + column) * channels;
 #pragma omp simd
-          for (std::int64_t c = 0; c < channels; ++c) to[c] += scale * from[c];
+              for (std::int64_t c = 0; c < channels; ++c) to[c] += scale * from[c];
+            }
+          }
         }
-      }
-    }
-  });
+      });
 }
 
 template decltype(max_pool2d_forward<Cpu, float>) max_pool2d_forward<Cpu, float>;

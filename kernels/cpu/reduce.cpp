@@ -41,8 +41,8 @@ struct Axes {
 struct Runs {
   bool inner_kept = true;
   std::int64_t inner = 1;
-  Axes outer_in_small;         // all outer runs, strides into the small tensor (0 when summed)
-  Axes kept, summed;           // the outer runs by kind, strides into the large tensor
+  Axes outer_in_small;  // all outer runs, strides into the small tensor (0 when summed)
+  Axes kept, summed;    // the outer runs by kind, strides into the large tensor
   std::int64_t large_size = 1, small_size = 1;
 };
 
@@ -79,10 +79,10 @@ Runs runs_of(const char* op, const BroadcastShape& shape) {
   return runs;
 }
 
-constexpr std::int64_t kChunk = 256;       // columns of partial sums on the stack
-constexpr std::int64_t kMaxBlocks = 64;    // partial sums of one output
-constexpr std::int64_t kFewOutputs = 16;   // below this, the summed range is what is divided
-constexpr std::int64_t kPiece = 4096;      // elements of a contiguous sum
+constexpr std::int64_t kChunk = 256;      // columns of partial sums on the stack
+constexpr std::int64_t kMaxBlocks = 64;   // partial sums of one output
+constexpr std::int64_t kFewOutputs = 16;  // below this, the summed range is what is divided
+constexpr std::int64_t kPiece = 4096;     // elements of a contiguous sum
 
 // Blocks that a sum over `count` items of `width` elements is divided into.
 std::int64_t blocks_for(std::int64_t outputs, std::int64_t count, std::int64_t width) {
@@ -175,8 +175,7 @@ void sum_inner(const Runs& runs, const T* large, T* small) {
   }
   for (std::int64_t o = 0; o < outputs; ++o) {
     double partial[kMaxBlocks];
-    cpu::for_blocks(blocks, 1,
-                    [&](std::int64_t b, std::int64_t) { partial[b] = sum_block(o, b); });
+    cpu::for_blocks(blocks, 1, [&](std::int64_t b, std::int64_t) { partial[b] = sum_block(o, b); });
     double sum = 0;
     for (std::int64_t b = 0; b < blocks; ++b) sum += partial[b];
     small[o] = T(sum);

@@ -21,9 +21,9 @@ EK_HOST_DEVICE inline AugmentDraw augment_draw(const kernels::AugmentSpec& spec,
                                                const kernels::AugmentKey& key,
                                                std::int64_t position) {
   const std::uint64_t place = std::uint64_t(position);
-  const auto bits = philox({std::uint32_t(place), std::uint32_t(place >> 32),
-                            key.purpose | (key.view << 16), key.epoch},
-                           {std::uint32_t(key.seed), std::uint32_t(key.seed >> 32)});
+  const auto bits = philox(
+      {std::uint32_t(place), std::uint32_t(place >> 32), key.purpose | (key.view << 16), key.epoch},
+      {std::uint32_t(key.seed), std::uint32_t(key.seed >> 32)});
   const std::uint32_t choices = std::uint32_t(2 * (spec.reflect_pad + spec.zero_pad) + 1);
   return {std::int64_t(below(bits[0], choices)), std::int64_t(below(bits[1], choices)),
           spec.flip && (bits[2] >> 31) != 0};

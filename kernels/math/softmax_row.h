@@ -78,8 +78,8 @@ EK_HOST_DEVICE LogSumExp<T> log_sum_exp(const SoftmaxRow<T>& row, std::int64_t c
   return {max, std::log1p(others)};
 }
 
-// l = lse - sum_k q_k u_k, written as log_sum - sum_k q_k (u_k - max), the same since sum_k q_k = 1.
-// A class with q = 0 does not count, even where u is infinite.
+// l = lse - sum_k q_k u_k, written as log_sum - sum_k q_k (u_k - max), the same since sum_k q_k
+// = 1. A class with q = 0 does not count, even where u is infinite.
 template <class T>
 EK_HOST_DEVICE T softmax_row_loss(const SoftmaxRow<T>& row, std::int64_t classes,
                                   const LogSumExp<T>& lse) {

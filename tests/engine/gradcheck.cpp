@@ -96,8 +96,8 @@ Restricted restrict(const ek::TensorFunction& f, const Tensors& inputs,
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     bool floating = inputs[i].defined() && ek::is_floating(inputs[i].dtype());
     if (!floating || (!differentiable.empty() && !differentiable[i])) continue;
-    ek::require(inputs[i].dtype() == ek::DType::float64, "gradcheck: input {} is {}, not float64", i,
-                ek::name_of(inputs[i].dtype()));
+    ek::require(inputs[i].dtype() == ek::DType::float64, "gradcheck: input {} is {}, not float64",
+                i, ek::name_of(inputs[i].dtype()));
     places.push_back(i);
     out.x.push_back(inputs[i]);
   }
@@ -138,8 +138,8 @@ class Checker {
     auto [reverse, reverse_size] = dot(vjp_, v_);
     double bound = options_.tolerance_exact * std::max(forward_size, reverse_size);
     if (!(std::abs(forward - reverse) <= bound)) {
-      errors_.push_back(fmt::format("{}: adjoint: <ct, J v> = {:.17g}, <J^T ct, v> = {:.17g}", name_,
-                                    forward, reverse));
+      errors_.push_back(fmt::format("{}: adjoint: <ct, J v> = {:.17g}, <J^T ct, v> = {:.17g}",
+                                    name_, forward, reverse));
     }
   }
 
@@ -157,14 +157,14 @@ class Checker {
     compare("recorded vjp against vjp", map.outputs(), vjp_, options_.tolerance_exact);
 
     Tensors direction = joined(v_, random_like(ct_, 10 * options_.seed + 3));
-    Tensors difference =
-        finite_difference(g(Differentiable::no), point, direction, options_.step);
+    Tensors difference = finite_difference(g(Differentiable::no), point, direction, options_.step);
     compare("forward over reverse", map.jvp(direction), difference, options_.tolerance_second,
             scale_of(vjp_));
 
     Tensors zero_ct;
     for (const Tensor& t : ct_) zero_ct.push_back(Tensor::zeros(t.shape(), t.dtype()));
-    difference = finite_difference(g(Differentiable::no), point, joined(v_, zero_ct), options_.step);
+    difference =
+        finite_difference(g(Differentiable::no), point, joined(v_, zero_ct), options_.step);
     Tensors second = map.vjp(v_);
     hessian_v_ = part(second, 0, n);
     compare("reverse over reverse", hessian_v_, difference, options_.tolerance_second,
@@ -203,7 +203,8 @@ class Checker {
                                     expected.size()));
       return;
     }
-    for (std::size_t i = 0; i < got.size(); ++i) compare(check, i, got[i], expected[i], tolerance, floor);
+    for (std::size_t i = 0; i < got.size(); ++i)
+      compare(check, i, got[i], expected[i], tolerance, floor);
   }
 
   void compare(std::string_view check, std::size_t i, const Tensor& got, const Tensor& expected,
@@ -221,7 +222,8 @@ class Checker {
       if (!(std::abs(a[j] - b[j]) <= std::abs(a[worst] - b[worst]))) worst = j;
     }
     errors_.push_back(fmt::format(
-        "{}: {}: tensor {} {}, element {}: {:.17g}, expected {:.17g}; relative error {:.3g} > {:.3g}",
+        "{}: {}: tensor {} {}, element {}: {:.17g}, expected {:.17g}; relative error {:.3g} > "
+        "{:.3g}",
         name_, check, i, got.shape().str(), worst, a[worst], b[worst], error, tolerance));
   }
 

@@ -1,0 +1,57 @@
+// ek-eval: metrics of checkpoints on a data set, and tables of finished runs.
+#include "apps/support/cli.h"
+#include "apps/support/eval_command.h"
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "Evaluates checkpoints (several: also the mean of their probabilities), or compares finished "
+      "runs.",
+      "ek-eval");
+  ek::CommonOptions common;
+  ek::add_common_options(app, common);
+  ek::EvalOptions options;
+  app.add_option("--checkpoint", options.checkpoints,
+                 "safetensors files, or run folders for their best.safetensors")
+      ->type_name("FILE");
+  app.add_option("--data", options.data,
+                 "a CIFAR folder, a folder with class folders under train/ and test/, or "
+                 "synthetic:NAME")
+      ->type_name("DIR");
+  app.add_option("--split", options.split,
+                 "test, train, or val (also: meta), the images that the recipe held out")
+      ->check(CLI::IsMember({"test", "val", "meta", "train"}))
+      ->capture_default_str();
+  app.add_flag("--prior-correction", options.prior_correction,
+               "also with the logits corrected from the training prior to that of the set");
+  app.add_option("--shift", options.shifts,
+                 "shifted label distributions: forward:R, backward:R, uniform, or all eleven")
+      ->type_name("KIND");
+  app.add_option("--logits-out", options.logits_out, "logits, labels and training counts")
+      ->type_name("FILE");
+  app.add_option("--features-out", options.features_out, "what the classifier saw, and labels")
+      ->type_name("FILE");
+  app.add_flag("--json", options.json, "one JSON object instead of tables");
+  app.add_option("--bins", options.bins, "bins of the calibration error (default: the recipe's)")
+      ->check(CLI::Range(1, 10000))
+      ->type_name("N");
+  app.add_option("--compare", options.compare, "run folders, in one table")->type_name("RUN_DIR");
+
+  const char* foreign = "Files without a recipe";
+  app.add_option("--model", options.foreign.name, "the network (default: by its tensors)")
+      ->type_name("NAME")
+      ->group(foreign);
+  app.add_option("--num-classes", options.foreign.num_classes,
+                 "classes (default: by the classifier)")
+      ->check(CLI::Range(1, 1000000))
+      ->type_name("N")
+      ->group(foreign);
+  app.add_option("--normalize", options.foreign.normalize,
+                 "normalisation constants (default: cifar-a)")
+      ->type_name("NAME")
+      ->group(foreign);
+
+  return ek::run_program(argc, argv, app, [&] {
+    ek::evaluate(options, common);
+    return 0;
+  });
+}

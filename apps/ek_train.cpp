@@ -1,0 +1,117 @@
+// ek-train: trains by a recipe, evaluates, and fills a run folder.
+#include <csignal>
+#include <cstdio>
+
+#include "apps/support/cli.h"       // CommonOptions, run_program
+#include "apps/support/progress.h"  // ProgressPrinter
+#include "apps/support/recipes.h"   // load_recipe, list_recipes
+#include "methods/trainer.h"        // train, audit_training
+
+namespace {
+
+constexpr int exit_interrupted = 130;
+volatile std::sig_atomic_t interrupted = 0;
+
+struct Options {
+  ek::CommonOptions common;
+  ek::TrainOptions train;
+  std::string recipe, precision = "float32";
+  std::vector<std::string> sets;
+  bool list = false, describe = false, audit = false, autotune = false;
+  std::string stage1, tuning;
+};
+
+void add_options(CLI::App& app, Options& o) {
+  ek::add_common_options(app, o.common);
+  app.add_option("--recipe", o.recipe, "a built-in recipe (see --list) or a JSON file");
+  app.add_option("--set", o.sets,
+                 "key.path=value, replaces a value of the recipe; may be repeated");
+  app.add_option("--data", o.train.data,
+                 "a CIFAR folder (binary layout), a folder of class folders, or synthetic:shapes");
+  app.add_option("--out", o.train.out, "the run folder to fill");
+  app.add_flag("--resume", o.train.resume, "go on with the run in --out");
+  app.add_option("--max-steps", o.train.max_steps,
+                 "stop (and checkpoint) at this step; the schedule stays")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--precision", o.precision, "float32 or float64");
+  app.add_option("--init", o.train.init, "safetensors file with the model's starting weights");
+  app.add_option("--stage1", o.stage1, "run folder of a first stage (no method here has stages)");
+  app.add_flag("--audit", o.audit,
+               "compare the method's derivatives with finite differences in float64, and stop");
+  app.add_flag("--autotune", o.autotune, "choose kernel variants by measuring (none on the CPU)");
+  app.add_option("--tuning", o.tuning, "replay the choices of a tuning.json (none on the CPU)");
+  app.add_flag("--list", o.list, "name the built-in recipes");
+  app.add_flag("--describe", o.describe, "print the recipe with all its defaults, documented");
+}
+
+ek::DType parse_precision(const std::string& text) {
+  if (text == "float32") return ek::DType::float32;
+  if (text == "float64") return ek::DType::float64;
+  if (text == "tf32" || text == "bf16") {
+    ek::fail("--precision {}: not in this version; float32 and float64 are", text);
+  }
+  ek::fail("--precision {}: expected float32, float64, tf32 or bf16", text);
+}
+
+void refuse_unsupported(const Options& o) {
+  ek::require(o.stage1.empty(), "--stage1: no method of this version has a second stage");
+  ek::require(
+      !o.autotune && o.tuning.empty(),
+      "--autotune, --tuning: this build has the CPU backend alone, which has one variant of "
+      "each kernel");
+}
+
+int run_audit(const ek::Recipe& recipe, const ek::TrainOptions& options) {
+  const ek::Audit audit = ek::audit_training(recipe, options);
+  fmt::print("{}", audit.table());
+  ek::require(audit.passed(), "audit: a derivative of recipe {} is not what it claims to be",
+              recipe.name());
+  fmt::print("audit passed\n");
+  return 0;
+}
+
+int run_training(const ek::Recipe& recipe, const ek::TrainOptions& options) {
+  std::signal(SIGINT, [](int) { interrupted = 1; });
+  std::signal(SIGTERM, [](int) { interrupted = 1; });
+  ek::ProgressPrinter printer;
+  ek::TrainObserver observer;
+  observer.progress = [&](const ek::Progress& p) { printer.show(p); };
+  observer.message = [&](const std::string& text) { printer.message(text); };
+  observer.interrupted = [] { return interrupted != 0; };
+  if (ek::train(recipe, options, observer) == ek::TrainEnd::interrupted) {
+    printer.message(fmt::format("interrupted; --resume --out {} goes on", options.out));
+    return exit_interrupted;
+  }
+  fmt::print("{}/summary.json\n", options.out);
+  return 0;
+}
+
+int run(Options& o) {
+  if (o.list) {
+    fmt::print("{}", ek::list_recipes());
+    return 0;
+  }
+  refuse_unsupported(o);
+  ek::require(!o.recipe.empty(), "--recipe is missing (--list names the built-in ones)");
+  if (o.common.seed) o.sets.push_back(fmt::format("seed={}", *o.common.seed));
+  const ek::Recipe recipe = ek::load_recipe(o.recipe, o.sets);
+  if (o.describe) {
+    fmt::print("{}", ek::describe(recipe));
+    return 0;
+  }
+  ek::require(!o.train.data.empty(), "--data is missing");
+  o.train.dtype = parse_precision(o.precision);
+  o.train.device = o.common.device.str();
+  if (o.audit) return run_audit(recipe, o.train);
+  ek::require(!o.train.out.empty(), "--out is missing");
+  return run_training(recipe, o.train);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Trains by a recipe, evaluates, and fills a run folder."};
+  Options options;
+  add_options(app, options);
+  return ek::run_program(argc, argv, app, [&] { return run(options); });
+}

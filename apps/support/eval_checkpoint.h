@@ -1,0 +1,61 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/manifest.h"
+#include "methods/checkpoint_model.h"
+#include "methods/evaluation/predict.h"
+#include "methods/recipe.h"
+
+namespace ek {
+
+// What the command line says about a file that carries no recipe.
+struct ForeignModel {
+  std::string name;              // "": the one that the tensors fit
+  std::int64_t num_classes = 0;  // 0: rows of the classifier
+  std::string normalize;         // normalisation constants; "": cifar-a
+};
+
+// A checkpoint file with everything that is known about it.
+class EvalCheckpoint {
+ public:
+  // `file` may be a run folder, which stands for its best.safetensors.
+  EvalCheckpoint(const std::string& file, const ForeignModel& foreign);
+
+  const std::string& file() const { return file_; }
+  const std::optional<Recipe>& recipe() const { return recipe_; }
+  const std::optional<Manifest>& manifest() const { return manifest_; }
+  const std::string& step() const { return step_; }  // "" where the file does not say
+  std::string title() const;                         // "FILE (RECIPE, step N)"
+  const Model& model() const { return *model_; }
+  DType dtype() const { return dtype_; }
+  std::vector<std::int64_t> class_counts() const;  // empty where they are not known
+  std::uint64_t data_seed(std::optional<std::uint64_t> given) const;
+
+  // The split of the recipe over this data. Error unless its hash is the one of the checkpoint.
+  Split split_of(const DataSource& source) const;
+
+  // Logits by the method's rule, and features where asked for, of images of `source`.
+  PredictedFeatures run(const DataSource& source, const ImageSet& images,
+                        std::span<const std::int64_t> records, bool with_features,
+                        const PredictOptions& options) const;
+
+ private:
+  FeatureFunction function(bool with_features) const;
+
+  std::string file_, step_;
+  std::optional<Recipe> recipe_;
+  std::optional<Manifest> manifest_;
+  std::string normalize_;  // of a foreign model
+  DType dtype_ = DType::float32;
+  std::unique_ptr<const Model> model_;
+  TrainState state_;
+  NamedState method_state_;
+};
+
+}  // namespace ek

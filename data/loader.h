@@ -1,0 +1,75 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/batch_plan.h"
+#include "data/dataset.h"
+#include "data/sampler.h"
+#include "engine/random.h"
+#include "engine/tensor.h"
+#include "kernels/augment.h"
+
+namespace ek {
+
+// A stream of augmented batches. Everything about batch `step` follows from this description and
+// the step.
+struct StreamSpec {
+  const ImageSet* images = nullptr;  // must outlive the stream
+  std::vector<std::int64_t> subset;  // records of `images`
+  SamplerPtr sampler;                // draws from the subset
+  std::int64_t batch_size = 0;
+  std::string last_batch = "wrap";  // wrap | keep | drop
+  kernels::AugmentSpec augment{};
+  std::uint64_t seed = 0;
+  Purpose purpose = Purpose::augment;
+  int views = 1;  // differently augmented versions of each image
+  DType dtype = DType::float32;
+  // Where given: batches go with the steps of that (training) plan and start a fresh pass with each
+  // of its epochs, always full; last_batch is not used. See RestartedPlan.
+  std::optional<BatchPlan> restart_with;
+};
+
+struct Batch {
+  std::int64_t step = 0, epoch = 0, iteration = 0;
+  bool first_of_epoch = false;
+  Tensor images;        // [B, height, width, 3]
+  Tensors extra_views;  // views - 1 tensors like images
+  Tensor labels;        // int64 [B]
+  Tensor records;       // int64 [B], records of the image set
+
+  std::int64_t size() const { return labels.numel(); }
+};
+
+// The plan that a stream's steps follow when it has no restart_with.
+BatchPlan batch_plan(const StreamSpec& spec);
+
+// The batch of a step, made here and now. Error when the description does not fit together.
+Batch make_batch(const StreamSpec& spec, std::int64_t step);
+
+// The records of a set in the order given, for evaluation: usually with eval_spec, in chunks.
+// With a spec that augments, draws are made at positions 0, 1, ... of seed 0.
+Batch whole(const ImageSet& images, std::span<const std::int64_t> records,
+            const kernels::AugmentSpec& augment, DType dtype = DType::float32);
+
+// Batches first_step, first_step + 1, ... made ahead of time by a thread of its own. They are those
+// of make_batch, whatever the prefetch depth. For one consumer; an exception of the thread is
+// thrown by next() in its place. prefetch 0 makes each batch inside next().
+class Loader {
+ public:
+  Loader(StreamSpec spec, std::int64_t first_step, int prefetch = 2);
+  ~Loader();
+  Loader(Loader&&) noexcept;
+  Loader& operator=(Loader&&) noexcept;
+
+  Batch next();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ek

@@ -1,0 +1,33 @@
+#pragma once
+#include <string_view>
+
+#include "engine/ops/common.h"
+#include "kernels/norm.h"
+
+namespace ek::ops {
+
+// What the two halves of batch normalisation share: tensors [..., channels] are rows of channels.
+inline std::int64_t rows_of(const Tensor& y) {
+  return y.numel() / y.shape().back();
+}
+
+inline void require_rows(std::string_view op, const Tensor& y) {
+  require_floating(op, y, "y");
+  require(y.rank() >= 1 && y.numel() > 0, "{}: y must be [..., channels] and not empty, got {}", op,
+          y.shape().str());
+}
+
+// Runs a kernel that makes `passes` reads or writes of tensors like y, under its profile scope.
+template <class Kernel>
+void run_norm(std::string_view name, const Tensor& y, double passes, Kernel&& kernel) {
+  ProfileScope profile(
+      name, [&] { return y.shape().str(); }, 4.0 * double(y.numel()), passes * double(y.bytes()));
+  dispatch_floating(name, y, kernel);
+}
+
+template <class B, class T>
+WorkspaceBuffer norm_workspace(const Tensor& y) {
+  return {y.device(), kernels::norm_workspace_bytes<B, T>(rows_of(y), y.shape().back())};
+}
+
+}  // namespace ek::ops

@@ -1,0 +1,125 @@
+#include "engine/optim.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "engine/dispatch.h"
+
+namespace ek {
+
+void Optimizer::step(Params& params, const Params& gradient, double lr,
+                     std::span<const kernels::OptimSegment> segments) {
+  require_same_structure(params, gradient, name());
+  require(std::isfinite(lr), "{}: learning rate {}, expected a finite number", name(), lr);
+  Tensor flat = params.flat();
+  const Tensor& flat_gradient = gradient.flat();
+  require(flat_gradient.dtype() == flat.dtype(), "{}: gradient of {}, expected {}", name(),
+          ek::name_of(flat_gradient.dtype()), ek::name_of(flat.dtype()));
+  for (const kernels::OptimSegment& segment : segments) {
+    require(0 <= segment.begin && segment.begin <= segment.end && segment.end <= flat.numel(),
+            "{}: segment {} to {} is not within the {} parameters", name(), segment.begin,
+            segment.end, flat.numel());
+  }
+
+  // Buffers come to be before the parameters change, so that no Error leaves a half step.
+  std::vector<Tensor> buffers = buffers_;
+  if (buffers.empty()) {
+    MemoryScope scope(MemoryUse::optimizer);
+    for (std::size_t i = 0; i < buffer_names_.size(); ++i) {
+      buffers.push_back(Tensor::zeros(flat.shape(), flat.dtype(), flat.device()));
+    }
+  }
+  for (const Tensor& buffer : buffers) {
+    require(buffer.shape() == flat.shape() && buffer.dtype() == flat.dtype(),
+            "{}: its state is {} {}, expected {} {} as the parameters", name(),
+            ek::name_of(buffer.dtype()), buffer.shape().str(), ek::name_of(flat.dtype()),
+            flat.shape().str());
+  }
+  apply(flat, flat_gradient, buffers, lr, steps_ + 1, segments);
+  buffers_ = std::move(buffers);
+  ++steps_;
+}
+
+NamedTensors Optimizer::state() const {
+  NamedTensors state;
+  state.emplace_back("step", Tensor::from(std::vector<std::int64_t>{steps_}, {1}));
+  for (std::size_t i = 0; i < buffers_.size(); ++i) {
+    state.emplace_back(buffer_names_[i], buffers_[i]);
+  }
+  return state;
+}
+
+void Optimizer::load_state(const NamedTensors& state, const Params& params) {
+  std::optional<std::int64_t> steps;
+  std::vector<Tensor> buffers(buffer_names_.size());
+  for (const auto& [key, tensor] : state) {
+    if (key == "step") {
+      require(tensor.dtype() == DType::int64 && tensor.numel() == 1,
+              "{}: its state has {} {} as step, expected one int64", name(),
+              ek::name_of(tensor.dtype()), tensor.shape().str());
+      steps = *tensor.data<std::int64_t>();
+      continue;
+    }
+    const auto known = std::ranges::find(buffer_names_, key);
+    require(known != buffer_names_.end(), "{}: its state has '{}', expected step{}{}", name(), key,
+            buffer_names_.empty() ? "" : ", ", fmt::join(buffer_names_, ", "));
+    require(tensor.shape() == Shape{params.numel()} && tensor.dtype() == params.dtype(),
+            "{}: '{}' of its state is {} {}, expected {} [{}] as the parameters", name(), key,
+            ek::name_of(tensor.dtype()), tensor.shape().str(), ek::name_of(params.dtype()),
+            params.numel());
+    MemoryScope scope(MemoryUse::optimizer);
+    buffers[std::size_t(known - buffer_names_.begin())] = tensor.clone();
+  }
+  require(steps.has_value() && *steps >= 0, "{}: its state has {} as step, expected 0 or more",
+          name(), steps ? std::to_string(*steps) : "nothing");
+  for (std::size_t i = 0; i < buffers.size(); ++i) {
+    require(buffers[i].defined() == (*steps > 0), "{}: its state at step {} has {}'{}'", name(),
+            *steps, *steps > 0 ? "no " : "a ", buffer_names_[i]);
+  }
+  if (*steps == 0) buffers.clear();
+  buffers_ = std::move(buffers);
+  steps_ = *steps;
+}
+
+Sgd::Sgd(const Settings& settings)
+    : Optimizer(settings.momentum == 0 ? std::vector<std::string>{}
+                                       : std::vector<std::string>{"momentum_buffer"}),
+      settings_(settings) {
+  require(settings.momentum >= 0 && settings.momentum < 1,
+          "sgd: momentum {}, expected 0 or more and below 1", settings.momentum);
+  require(!settings.nesterov || settings.momentum > 0,
+          "sgd: nesterov with momentum 0, expected a momentum above 0");
+}
+
+void Sgd::apply(Tensor& parameters, const Tensor& gradient, std::span<Tensor> buffers, double lr,
+                std::int64_t number, std::span<const kernels::OptimSegment> segments) {
+  dispatch_floating("sgd", parameters, [&]<class B, class T>() {
+    T* values = parameters.mutable_data<T>("sgd");
+    T* momentum = buffers.empty() ? nullptr : buffers[0].mutable_data<T>("sgd");
+    const kernels::SgdSettings settings{lr, settings_.momentum, settings_.nesterov, number == 1};
+    kernels::sgd_step<B, T>(current_stream(), settings, segments, gradient.data<T>(), values,
+                            momentum);
+  });
+}
+
+Adam::Adam(const Settings& settings) : Optimizer({"exp_avg", "exp_avg_sq"}), settings_(settings) {
+  for (double beta : {settings.beta1, settings.beta2}) {
+    require(beta >= 0 && beta < 1, "adam: beta {}, expected 0 or more and below 1", beta);
+  }
+  require(settings.eps > 0, "adam: eps {}, expected above 0", settings.eps);
+}
+
+void Adam::apply(Tensor& parameters, const Tensor& gradient, std::span<Tensor> buffers, double lr,
+                 std::int64_t number, std::span<const kernels::OptimSegment> segments) {
+  dispatch_floating("adam", parameters, [&]<class B, class T>() {
+    T* values = parameters.mutable_data<T>("adam");
+    const kernels::AdamSettings settings{lr, settings_.beta1, settings_.beta2, settings_.eps,
+                                         number};
+    kernels::adam_step<B, T>(current_stream(), settings, segments, gradient.data<T>(), values,
+                             buffers[0].mutable_data<T>("adam"),
+                             buffers[1].mutable_data<T>("adam"));
+  });
+}
+
+}  // namespace ek

@@ -1,0 +1,86 @@
+#include "methods/audit.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/random.h"
+
+namespace ek {
+namespace {
+
+struct Slope {
+  double analytic, numeric, error;
+};
+
+Slope compare(const std::function<double(const Params&)>& f, const Params& x,
+              const Params& gradient, const Params& direction) {
+  // Relative to the point's own size: large enough against rounding, small against ReLU kinks.
+  const double eps = 1e-6 * std::max(1.0, norm(x)) / norm(direction);
+  const double numeric =
+      (f(add_scaled(x, eps, direction)) - f(add_scaled(x, -eps, direction))) / (2 * eps);
+  const double analytic = dot(gradient, direction);
+  const double scale = std::max(std::abs(analytic), std::abs(numeric));
+  const double error = scale == 0 ? 0 : std::abs(analytic - numeric) / scale;
+  return {analytic, numeric, error};
+}
+
+Params random_direction(const Params& like) {
+  Tensor flat = Tensor::empty({like.numel()}, DType::float64);
+  double* values = flat.output<double>();
+  const RandomStream random(0, Purpose::test);
+  for (std::int64_t i = 0; i < flat.numel(); ++i) values[i] = random.normal(std::uint64_t(i));
+  return like.over(flat);
+}
+
+}  // namespace
+
+bool Audit::passed() const {
+  return !lines.empty() && std::ranges::all_of(lines, [](const auto& line) { return line.passed; });
+}
+
+std::string Audit::table() const {
+  std::string text = fmt::format("{:<34} {:>11} {:>14} {:>14} {:>9}  {}\n", "path", "|gradient|",
+                                 "derivative", "difference", "error", "verdict");
+  for (const AuditLine& line : lines) {
+    text += fmt::format("{:<34} {:>11.3e} {:>14.6e} {:>14.6e} {:>9.1e}  {}\n", line.path, line.norm,
+                        line.analytic, line.numeric, line.error, line.verdict);
+  }
+  return text;
+}
+
+AuditLine audit_path(const std::string& path, const std::function<double(const Params&)>& f,
+                     const Params& x, const Params& gradient, bool zero_by_definition) {
+  require(x.dtype() == DType::float64, "audit: {} parameters, float64 expected",
+          name_of(x.dtype()));
+  AuditLine line;
+  line.path = path;
+  line.norm = norm(gradient);
+  line.zero_by_definition = zero_by_definition;
+  const bool zero = line.norm == 0;
+  Slope slope = compare(f, x, gradient, zero ? random_direction(x) : gradient);
+  if (!zero) {
+    const Slope other = compare(f, x, gradient, random_direction(x));
+    // Along a random direction the derivative may be a small difference of large terms; only the
+    // error against the gradient's own size counts there.
+    const double error =
+        std::abs(other.analytic - other.numeric) /
+        std::max(line.norm * norm(random_direction(x)) / std::sqrt(double(x.numel())), 1e-300);
+    if (!(error <= slope.error)) slope.error = error;
+  }
+  line.analytic = slope.analytic;
+  line.numeric = slope.numeric;
+  line.error = slope.error;
+  if (zero_by_definition) {
+    line.passed = zero;
+    line.verdict = zero ? "zero by definition of this estimator" : "should be zero and is not";
+  } else if (zero) {
+    line.passed = false;
+    line.verdict = "UNEXPECTED ZERO: this path is cut";
+  } else {
+    line.passed = line.error <= audit_tolerance;
+    line.verdict = line.passed ? "ok" : "differs from the finite difference";
+  }
+  return line;
+}
+
+}  // namespace ek

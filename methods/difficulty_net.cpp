@@ -1,0 +1,287 @@
+// Difficulty-Net (Algorithm 1 of the paper; spec methods-reweighting 6): a small network turns the
+// classes' accuracies into class weights and is trained by the meta-gradient of a virtual step.
+#include "models/difficulty_net.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "engine/functional.h"
+#include "engine/ops.h"
+#include "engine/random.h"
+#include "methods/bilevel.h"
+#include "methods/entries.h"
+#include "methods/loss.h"
+
+namespace ek {
+namespace {
+
+class DifficultyNetMethod final : public Method {
+ public:
+  explicit DifficultyNetMethod(const MethodSetup& setup)
+      : model_(setup.model),
+        loss_(Loss::from_recipe(setup.recipe, setup.split.class_counts, setup.dtype)),
+        net_(std::int64_t(setup.split.class_counts.size()), setup.recipe.flag("method.bias")),
+        theta_(net_.init(setup.seed, setup.dtype)),
+        adam_(setup.recipe.meta_optimizer()),
+        adam_segments_(
+            optimizer_segments(theta_, setup.recipe.number("meta_optim.weight_decay"), {})),
+        meta_lr_(setup.recipe.number("meta_optim.lr")),
+        estimator_(parse_estimator(setup.recipe.text("method.estimator"))),
+        lambda_(setup.recipe.number("method.lambda")),
+        target_(parse_driver_target(setup.recipe.text("method.driver_target"))),
+        refresh_(parse_refresh(setup.recipe.text("method.accuracy_refresh"))),
+        meta_batch_(setup.recipe.integer("method.meta_batch")),
+        sampler_(setup.recipe.text("data.sampler")),
+        accuracy_(Tensor::zeros({net_.inputs()}, setup.dtype)) {
+    require(
+        loss_.normalizer() == Normalizer::mean_batch && !loss_.class_weights(),
+        "method difficulty-net: it weights the classes itself, so loss.name must carry no class "
+        "weights and loss.normalizer must be mean_batch");
+    require(!setup.split.meta_index.empty(),
+            "method difficulty-net: it needs a held-out meta set, data.meta_per_class is 0");
+  }
+
+  Streams streams() const override {
+    return {.train_sampler = sampler_, .meta_batch = meta_batch_};
+  }
+
+  // Before the first epoch nothing is known: accuracies start at zero, as published.
+  void epoch_begin(TrainState&, const StepContext& context) override {
+    if (refresh_ == 0 && context.epoch > 0) refresh_accuracy(context);
+  }
+
+  StepReport step(TrainState& state, const StepContext& context) override {
+    if (refresh_ > 0 && context.step > 0 && context.step % refresh_ == 0) refresh_accuracy(context);
+    const BilevelProblem problem = make_problem(state, context);
+    auto train = linearize(problem.train_losses, state.params);  // forward on the train batch
+
+    StepReport report;
+    MetaGradient meta = meta_direction(problem, train, state.params, report);
+    auto [objective, theta_gradient] =
+        value_and_grad([&](const Params& theta) { return net_objective(theta, meta); }, theta_);
+    adam_.step(theta_, theta_gradient.flattened(MemoryUse::gradients), meta_lr_,
+               adam_segments_);  // Eq. 10
+
+    const Tensor weights = class_weights(net_.difficulty(theta_, accuracy_));
+    const Params buffers = train.aux().buffers;
+    const Tensor losses = train.value();
+    const Tensor cotangent = loss_cotangent(weights, context.train.labels);
+    context.apply(std::move(train).vjp(cotangent));  // Eq. 11: backward only
+    state.buffers = buffers;
+
+    report.insert(report.begin(), {"loss", ops::sum(ops::mul(losses, cotangent)).item()});
+    report.push_back({"meta_gradient_norm", length(meta.class_weights)});
+    const auto [low, high] = range(weights);
+    report.push_back({"class_weight_min", low});
+    report.push_back({"class_weight_max", high});
+    return report;
+  }
+
+  Tensor inference_logits(const TrainState& state, const Tensor& images) const override {
+    return model_.forward(state.params, state.buffers, images, Mode::eval).logits;
+  }
+
+  NamedState state() const override {
+    NamedState named;
+    for (const auto& [name, tensor] : theta_) named.emplace_back("net." + name, tensor);
+    for (const auto& [name, tensor] : adam_.state())
+      named.emplace_back("meta_optim." + name, tensor);
+    named.emplace_back("class_accuracy", accuracy_);
+    return named;
+  }
+
+  void load_state(const NamedState& named) override {
+    const NamedState net = with_prefix(named, "net.");
+    std::vector<Params::Entry> entries;
+    for (const auto& [name, tensor] : net) entries.push_back({name, tensor});
+    const Params theta(std::move(entries));
+    require_same_structure(theta_, theta, "method difficulty-net: stored state");
+    theta_ = theta.to(theta_.dtype());
+    adam_.load_state(with_prefix(named, "meta_optim."), theta_);
+    const NamedState accuracy = with_prefix(named, "class_accuracy");
+    require(accuracy.size() == 1 && accuracy[0].second.shape() == accuracy_.shape(),
+            "method difficulty-net: the stored state lacks class_accuracy {}",
+            accuracy_.shape().str());
+    accuracy_ = accuracy[0].second.to(accuracy_.dtype()).clone();
+  }
+
+  std::vector<std::pair<std::string, std::vector<double>>> class_figures() const override {
+    const Tensor difficulty = net_.difficulty(theta_, accuracy_);
+    return {{"class_weight", class_weights(difficulty).to_vector()},
+            {"difficulty", difficulty.to_vector()},
+            {"class_accuracy", accuracy_.to_vector()}};
+  }
+
+  Audit audit(const TrainState& state, const StepContext& context) const override;
+
+ private:
+  BilevelProblem make_problem(const TrainState& state, const StepContext& context) const {
+    require(context.meta != nullptr, "method difficulty-net: a step without a meta batch");
+    auto train_losses = [this, &state, &batch = context.train](const Params& p) {
+      ModelOutput out = model_.forward(p, state.buffers, batch.images, Mode::train);
+      return std::pair(loss_.per_sample(out.logits, batch.labels),
+                       TrainOutputs{out.buffers, out.logits});
+    };
+    auto meta_loss = [this, &state, &batch = *context.meta](const Params& p) {
+      const Tensor logits = model_.forward(p, state.buffers, batch.images, Mode::train).logits;
+      return ops::mean(Loss::cross_entropy().per_sample(logits, batch.labels));
+    };
+    return {train_losses, meta_loss, context.train.labels, context.learning_rate};
+  }
+
+  // What arrives at the weights from the meta batch. A detached run skips both passes: they would
+  // change no parameter.
+  MetaGradient meta_direction(const BilevelProblem& problem,
+                              const Linearization<TrainOutputs>& train, const Params& params,
+                              StepReport& report) const {
+    if (estimator_ == Estimator::detached) {
+      return {0, Tensor::zeros(accuracy_.shape(), accuracy_.dtype())};
+    }
+    const Tensor weights = class_weights(net_.difficulty(theta_, accuracy_));
+    MetaGradient meta = meta_gradient(estimator_, problem, train, params, weights);
+    report.push_back({"meta_loss", meta.meta_loss});
+    return meta;
+  }
+
+  // A function of theta whose gradient is that of meta loss + lambda * driver loss: the meta loss
+  // enters through its derivative at the present weights (the chain rule of spec 5.2).
+  Tensor net_objective(const Params& theta, const MetaGradient& meta) const {
+    const Tensor difficulty = net_.difficulty(theta, accuracy_);
+    const Tensor through_weights =
+        ops::sum(ops::mul(class_weights(difficulty), meta.class_weights));
+    const Tensor driver = driver_loss(difficulty, accuracy_, target_);
+    return ops::add(through_weights, ops::affine(driver, lambda_));
+  }
+
+  void refresh_accuracy(const StepContext& context) {
+    const std::vector<double> accuracy = context.class_accuracy();
+    accuracy_ = Tensor::from(accuracy, {std::int64_t(accuracy.size())}).to(accuracy_.dtype());
+  }
+
+  // "epoch" is 0, "iterations:N" is N.
+  static std::int64_t parse_refresh(const std::string& text) {
+    if (text == "epoch") return 0;
+    constexpr std::string_view prefix = "iterations:";
+    std::int64_t every = 0;
+    if (text.starts_with(prefix)) {
+      const char* begin = text.data() + prefix.size();
+      const char* end = text.data() + text.size();
+      if (std::from_chars(begin, end, every).ptr != end) every = 0;
+    }
+    require(every > 0, "method.accuracy_refresh '{}': expected epoch or iterations:N", text);
+    return every;
+  }
+
+  static double length(const Tensor& x) { return std::sqrt(ops::sum(ops::square(x)).item()); }
+  static std::pair<double, double> range(const Tensor& x) {
+    const std::vector<double> values = x.to_vector();
+    const auto [low, high] = std::ranges::minmax(values);
+    return {low, high};
+  }
+
+  const Model& model_;
+  Loss loss_;
+  DifficultyNet net_;
+  Params theta_;
+  Adam adam_;
+  std::vector<kernels::OptimSegment> adam_segments_;
+  double meta_lr_;
+  Estimator estimator_;
+  double lambda_;
+  DriverTarget target_;
+  std::int64_t refresh_, meta_batch_;
+  std::string sampler_;
+  Tensor accuracy_;  // [C], of the validation (= meta) set
+};
+
+// Each path on its own, so that a cut one cannot hide behind the other.
+Audit DifficultyNetMethod::audit(const TrainState& state, const StepContext& context) const {
+  DifficultyNetMethod probe = *this;
+  // Before the first refresh all accuracies are zero and the driver is blind; any others will do.
+  std::vector<double> accuracy;
+  for (std::int64_t c = 0; c < net_.inputs(); ++c) {
+    accuracy.push_back(0.1 + 0.8 * RandomStream(0, Purpose::test).uniform(std::uint64_t(c)));
+  }
+  probe.accuracy_ = Tensor::from(accuracy, {net_.inputs()});
+
+  const BilevelProblem problem = make_problem(state, context);
+  const auto train = linearize(problem.train_losses, state.params);
+  auto weights_of = [&](const Params& theta) {
+    return class_weights(net_.difficulty(theta, probe.accuracy_));
+  };
+  auto meta_of_weights = [&](const Tensor& weights) {
+    return problem.meta_loss(virtual_step(problem, train, state.params, weights)).item();
+  };
+  auto driver_of = [&](const Params& theta) {
+    return ops::affine(
+        driver_loss(net_.difficulty(theta, probe.accuracy_), probe.accuracy_, target_), lambda_);
+  };
+
+  const Tensor weights = weights_of(theta_);
+  const MetaGradient meta = meta_gradient(estimator_, problem, train, state.params, weights);
+  const bool detached = estimator_ == Estimator::detached;
+  const Params weight_params({{"class_weights", weights}});
+  const Params meta_theta = grad(
+      [&](const Params& theta) {
+        return ops::sum(ops::mul(weights_of(theta), meta.class_weights));
+      },
+      theta_);
+  const Params total =
+      grad([&](const Params& theta) { return probe.net_objective(theta, meta); }, theta_);
+
+  Audit audit;
+  audit.lines.push_back(audit_path(
+      "meta loss -> class weights",
+      [&](const Params& w) { return meta_of_weights(w["class_weights"]); }, weight_params,
+      Params({{"class_weights", meta.class_weights}}), detached));
+  audit.lines.push_back(audit_path(
+      "meta loss -> Difficulty-Net",
+      [&](const Params& theta) { return meta_of_weights(weights_of(theta)); }, theta_, meta_theta,
+      detached));
+  audit.lines.push_back(audit_path(
+      "driver loss -> Difficulty-Net", [&](const Params& theta) { return driver_of(theta).item(); },
+      theta_, grad(driver_of, theta_), lambda_ == 0));
+  if (!detached) {
+    audit.lines.push_back(audit_path(
+        "both -> Difficulty-Net",
+        [&](const Params& theta) {
+          return meta_of_weights(weights_of(theta)) + driver_of(theta).item();
+        },
+        theta_, total));
+  }
+  return audit;
+}
+
+}  // namespace
+
+MethodEntry difficulty_net_entry() {
+  return {.name = "difficulty-net",
+          .doc = "class weights from a Difficulty-Net trained by the exact meta-gradient",
+          .keys =
+              {
+                  {"method.estimator",
+                   "forward",
+                   "how the meta-gradient is found",
+                   {"forward", "reverse", "finite-difference", "detached"}},
+                  {"method.lambda", 0.3, "weight of the driver loss", {}, 0},
+                  {"method.driver_target",
+                   "one_minus_share",
+                   "what the driver loss pulls difficulty to",
+                   {"one_minus_share", "one_minus_accuracy"}},
+                  {"method.accuracy_refresh", "epoch",
+                   "when class accuracies are measured anew: epoch or iterations:N"},
+                  {"method.meta_batch", 100, "images of a meta batch", {}, 1},
+                  {"method.bias", true, "biases in the Difficulty-Net"},
+              },
+          .published = {{"method", {{"bias", false}, {"estimator", "detached"}}},
+                        {"meta_optim", {{"lr", 1e-5}}},
+                        {"data",
+                         {{"meta_per_class", 25}, {"subset", "first"}, {"last_batch", "keep"}}}},
+          .needs_meta = true,
+          .make = [](const MethodSetup& setup) -> std::unique_ptr<Method> {
+            return std::make_unique<DifficultyNetMethod>(setup);
+          }};
+}
+
+}  // namespace ek

@@ -1,0 +1,13 @@
+#pragma once
+#include <span>
+
+#include "methods/evaluation/metrics.h"
+
+namespace ek {
+
+// Separately trained models as one: the logits are the log of the mean of the members' softmax
+// probabilities, summed in the given order. Error unless all have the same labels and classes.
+// Source: spec evaluation.md 1.
+Predictions ensemble(std::span<const Predictions> members);
+
+}  // namespace ek

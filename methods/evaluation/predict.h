@@ -1,0 +1,46 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "data/dataset.h"
+#include "engine/tensor.h"
+#include "kernels/augment.h"
+#include "methods/evaluation/metrics.h"
+
+namespace ek {
+
+struct PredictOptions {
+  std::int64_t chunk = 256;      // images per call of the model
+  DType dtype = DType::float32;  // of the images that the model is given
+  // Called after every chunk with the images done and all images.
+  std::function<void(std::int64_t done, std::int64_t total)> progress = {};
+};
+
+// Images [B, height, width, 3] to logits [B, C].
+using LogitsFunction = std::function<Tensor(const Tensor& images)>;
+
+// Logits and labels of `records` of `images`, in that order, under the evaluation transform
+// (data/pipelines.h, eval_spec). Nothing is recorded on tapes. Error naming
+// the record when a logit is NaN: that is a fault of the run and no wrong prediction.
+Predictions predict(const LogitsFunction& logits, const ImageSet& images,
+                    std::span<const std::int64_t> records, const kernels::AugmentSpec& transform,
+                    const PredictOptions& options = {});
+
+// The same with what the classifier saw, features [B, F].
+struct LogitsAndFeatures {
+  Tensor logits, features;
+};
+using FeatureFunction = std::function<LogitsAndFeatures(const Tensor& images)>;
+struct PredictedFeatures {
+  Predictions predictions;
+  std::int64_t feature_count = 0;
+  std::vector<double> features;  // [rows, feature_count]
+};
+PredictedFeatures predict_with_features(const FeatureFunction& model, const ImageSet& images,
+                                        std::span<const std::int64_t> records,
+                                        const kernels::AugmentSpec& transform,
+                                        const PredictOptions& options = {});
+
+}  // namespace ek

@@ -1,0 +1,75 @@
+#include "methods/evaluation/prior_correction.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "kernels/error.h"
+
+namespace ek {
+namespace {
+
+double total_of(std::span<const std::int64_t> counts, const char* what) {
+  double total = 0;
+  for (std::size_t c = 0; c < counts.size(); ++c) {
+    require(counts[c] >= 0, "prior correction: expected {} counts >= 0, got {} for class {}", what,
+            counts[c], c);
+    total += double(counts[c]);
+  }
+  require(total > 0, "prior correction: all {} counts are 0", what);
+  return total;
+}
+
+}  // namespace
+
+double absorbed_prior(std::string_view loss_name, double tau) {
+  static constexpr std::array<std::string_view, 6> removed{
+      "balanced-softmax", "difficulty-weighted-balanced-softmax", "lade", "dive", "gml", "paco"};
+  if (loss_name == "logit-adjusted") return 1 - tau;
+  return std::ranges::find(removed, loss_name) != removed.end() ? 0 : 1;
+}
+
+double absorbed_prior(const nlohmann::json& recipe) {
+  const auto loss = recipe.find("loss");
+  require(loss != recipe.end() && loss->is_object() && loss->contains("name") &&
+              loss->at("name").is_string(),
+          "prior correction: expected a recipe with loss.name, got none");
+  const std::string sampler =
+      recipe.value(nlohmann::json::json_pointer("/data/sampler"), "shuffled");
+  require(sampler == "shuffled",
+          "prior correction: data.sampler is {}, which trains on another prior than that of the "
+          "class counts; only shuffled is defined",
+          sampler);
+  const auto tau = loss->find("tau");
+  return absorbed_prior(loss->at("name").get<std::string>(),
+                        tau != loss->end() && tau->is_number() ? tau->get<double>() : 1);
+}
+
+Predictions correct_prior(const Predictions& predictions, double absorbed,
+                          std::span<const std::int64_t> source_counts,
+                          std::span<const std::int64_t> target_counts) {
+  const auto classes = std::size_t(predictions.num_classes);
+  require(source_counts.size() == classes && target_counts.size() == classes,
+          "prior correction: expected {} training and {} target counts, got {} and {}", classes,
+          classes, source_counts.size(), target_counts.size());
+  const double sources = total_of(source_counts, "training");
+  const double targets = total_of(target_counts, "target");
+
+  std::vector<double> shift(classes, -std::numeric_limits<double>::infinity());
+  for (std::size_t c = 0; c < classes; ++c) {
+    if (target_counts[c] == 0) continue;
+    // With equal priors the two logs cancel exactly, and the logits stay as they are bit for bit.
+    shift[c] = std::log(double(target_counts[c]) / targets);
+    if (absorbed == 0) continue;
+    require(source_counts[c] > 0,
+            "prior correction: class {} occurs in the evaluated set but has no training images", c);
+    shift[c] -= absorbed * std::log(double(source_counts[c]) / sources);
+  }
+
+  Predictions out = predictions;
+  for (std::size_t i = 0; i < out.logits.size(); ++i) out.logits[i] += shift[i % classes];
+  return out;
+}
+
+}  // namespace ek

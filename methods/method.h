@@ -1,0 +1,104 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "data/loader.h"
+#include "engine/optim.h"
+#include "engine/params.h"
+#include "methods/audit.h"
+#include "methods/recipe.h"
+#include "models/model.h"
+
+namespace ek {
+
+// What a method is built from. The references outlive it.
+struct MethodSetup {
+  const Recipe& recipe;
+  const Model& model;
+  const Split& split;
+  DType dtype;
+  std::uint64_t seed;
+};
+
+// The data streams that a method draws.
+struct Streams {
+  std::string train_sampler = "shuffled";  // data/sampler.h
+  int train_views = 1;
+  std::int64_t meta_batch = 0;  // images per step from the held-out meta set; 0: no meta stream
+};
+
+// The classifier under training: parameters in one flat buffer, batch-norm buffers beside them.
+struct TrainState {
+  Params params, buffers;
+};
+
+// What the trainer hands to a step, beside the state.
+struct StepContext {
+  std::int64_t step, epoch;
+  double learning_rate;
+  const Batch& train;
+  const Batch* meta;  // null without a meta stream
+  // One optimiser update of state.params, in place; no tape may hold them any more.
+  std::function<void(const Params& gradient)> apply;
+  // Correct and total per class over the validation (= meta) set, evaluation mode, no augmentation.
+  std::function<std::vector<double>()> class_accuracy;
+};
+
+// Named numbers of a step for metrics.jsonl; "loss" is the training loss.
+using StepReport = std::vector<std::pair<std::string, double>>;
+
+// Named tensors that a checkpoint stores and restores beside the model.
+using NamedState = NamedTensors;
+
+// The tensors whose name starts with `prefix`, without it.
+inline NamedState with_prefix(const NamedState& state, std::string_view prefix) {
+  NamedState chosen;
+  for (const auto& [name, tensor] : state) {
+    if (name.starts_with(prefix)) chosen.emplace_back(name.substr(prefix.size()), tensor);
+  }
+  return chosen;
+}
+
+// The contract (DESIGN 2.8). The trainer owns schedules, loading, evaluation, checkpoints, resume
+// and progress; a method owns its update.
+class Method {
+ public:
+  virtual ~Method() = default;
+  virtual Streams streams() const { return {}; }
+  virtual void epoch_begin(TrainState&, const StepContext&) {}
+  virtual StepReport step(TrainState& state, const StepContext& context) = 0;
+  // Logits that predictions and metrics are made of; the model's own unless a method says
+  // otherwise.
+  virtual Tensor inference_logits(const TrainState& state, const Tensor& images) const = 0;
+
+  virtual NamedState state() const { return {}; }
+  // Error, and no change, unless `state` is what state() of such a method returned.
+  virtual void load_state(const NamedState&) {}
+  // Compares the derivatives that this method uses with finite differences of what it claims to
+  // minimise (DESIGN 2.3). Everything is float64 here: state, batches and this object's own setup.
+  virtual Audit audit(const TrainState& state, const StepContext& context) const = 0;
+
+  // Numbers per class worth a row in tables and summary.json, e.g. "class_weight". Each [C].
+  virtual std::vector<std::pair<std::string, std::vector<double>>> class_figures() const {
+    return {};
+  }
+};
+
+// A method file ends with one of these; methods/registry.cpp lists them.
+struct MethodEntry {
+  std::string name, doc;
+  std::vector<KeySpec> keys = {};      // "method.*"
+  nlohmann::json published = nullptr;  // preset "published", merged in
+  bool needs_meta = false;
+  std::unique_ptr<Method> (*make)(const MethodSetup&) = nullptr;
+};
+
+const std::vector<MethodEntry>& method_registry();
+// Error with the nearest known name.
+const MethodEntry& find_method(const std::string& name);
+
+}  // namespace ek

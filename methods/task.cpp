@@ -1,0 +1,105 @@
+#include "methods/task.h"
+
+#include "data/pipelines.h"
+#include "methods/evaluation/predict.h"
+#include "models/registry.h"
+
+namespace ek {
+namespace {
+
+std::vector<std::int64_t> labels_of(const ImageSet& images, std::span<const std::int64_t> records) {
+  std::vector<std::int64_t> labels;
+  for (std::int64_t record : records) labels.push_back(images.labels[std::size_t(record)]);
+  return labels;
+}
+
+std::unique_ptr<const Model> model_for(const Recipe& recipe, std::int64_t data_classes) {
+  const std::int64_t wanted = recipe.integer("model.num_classes");
+  require(wanted == 0 || wanted == data_classes,
+          "recipe: model.num_classes is {}, the data has {} classes", wanted, data_classes);
+  return make_model(recipe.text("model.name"), data_classes, recipe.text("model.classifier"),
+                    recipe.number("model.cosine_scale"));
+}
+
+StreamSpec train_stream_for(const Task& task, std::int64_t batch_size) {
+  const Recipe& recipe = task.recipe;
+  const ImageSet& images = task.source.train;
+  const Streams streams = task.method->streams();
+  const std::uint64_t seed = std::uint64_t(recipe.integer("seed"));
+  StreamSpec spec;
+  spec.images = &images;
+  spec.subset = task.split.train_index;
+  spec.sampler = make_sampler(streams.train_sampler, labels_of(images, spec.subset),
+                              task.source.num_classes(), seed);
+  spec.batch_size = batch_size > 0 ? batch_size : recipe.integer("batch_size");
+  spec.last_batch = recipe.text("data.last_batch");
+  spec.augment = pipeline_spec(recipe.text("data.augment"), recipe.text("data.normalize"),
+                               images.height, images.width);
+  spec.seed = seed;
+  spec.views = streams.train_views;
+  spec.dtype = task.dtype;
+  return spec;
+}
+
+// Evaluation transform, reshuffled when exhausted, a fresh pass every training epoch (spec
+// methods-reweighting 6.3).
+StreamSpec meta_stream_for(const Task& task, std::int64_t meta_batch) {
+  StreamSpec spec = task.train_stream;
+  spec.subset = task.split.meta_index;
+  spec.sampler =
+      shuffled_sampler(std::int64_t(spec.subset.size()), spec.seed, Purpose::meta_shuffle);
+  spec.batch_size = meta_batch;
+  spec.augment = task.eval_transform;
+  spec.purpose = Purpose::meta_augment;
+  spec.views = 1;
+  spec.restart_with = task.plan;
+  return spec;
+}
+
+}  // namespace
+
+Task::Task(const Recipe& recipe_, const std::string& data, DType dtype_, std::int64_t batch_size,
+           std::int64_t meta_batch)
+    : recipe(recipe_),
+      source(load_source(data, std::uint64_t(recipe.integer("seed")))),
+      split(make_split(source.train, source.num_classes(), recipe.split())),
+      dtype(dtype_),
+      model(model_for(recipe, source.num_classes())),
+      method(find_method(recipe.text("method.name"))
+                 .make({recipe, *model, split, dtype, std::uint64_t(recipe.integer("seed"))})),
+      train_stream(train_stream_for(*this, batch_size)),
+      eval_transform(eval_spec(recipe.text("data.augment"), recipe.text("data.normalize"),
+                               source.train.height, source.train.width)),
+      schedule(recipe.schedule()),
+      plan(batch_plan(train_stream)) {
+  const std::int64_t wanted = method->streams().meta_batch;
+  has_meta = wanted > 0;
+  if (has_meta) meta_stream = meta_stream_for(*this, meta_batch > 0 ? meta_batch : wanted);
+}
+
+double Task::learning_rate(std::int64_t step) const {
+  const bool epochs = schedule.unit == ScheduleSpec::Unit::epoch;
+  return ek::learning_rate(schedule, epochs ? plan.step(step).epoch : step);
+}
+
+std::int64_t Task::total_steps() const {
+  const bool epochs = schedule.unit == ScheduleSpec::Unit::epoch;
+  return epochs ? plan.first_step_of_epoch(schedule.length) : schedule.length;
+}
+
+TrainState Task::initial_state() const {
+  const std::uint64_t seed = std::uint64_t(recipe.integer("seed"));
+  return {model->init(seed, dtype), model->initial_buffers(dtype)};
+}
+
+std::vector<double> Task::meta_accuracy(const TrainState& state) const {
+  const Predictions predictions =
+      predict([&](const Tensor& images) { return method->inference_logits(state, images); },
+              source.train, split.meta_index, eval_transform, {.dtype = dtype});
+  std::vector<double> accuracy;
+  const Metrics metrics = compute_metrics(predictions, split.class_counts);
+  for (const auto& recall : metrics.per_class_recall) accuracy.push_back(recall.value_or(0));
+  return accuracy;
+}
+
+}  // namespace ek

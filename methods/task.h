@@ -1,0 +1,41 @@
+#pragma once
+#include <memory>
+
+#include "data/dataset.h"
+#include "data/loader.h"
+#include "data/longtail.h"
+#include "engine/schedule.h"
+#include "methods/method.h"
+#include "methods/recipe.h"
+#include "models/model.h"
+
+namespace ek {
+
+// Everything that a recipe and a data set determine before the first step: the split, the model,
+// the method, its streams and the schedule. Shared by training, auditing and benchmarking.
+struct Task {
+  // `batch_size` and `meta_batch` replace the recipe's where positive (an audit is tiny).
+  Task(const Recipe& recipe, const std::string& data, DType dtype, std::int64_t batch_size = 0,
+       std::int64_t meta_batch = 0);
+
+  double learning_rate(std::int64_t step) const;
+  std::int64_t total_steps() const;
+  TrainState initial_state() const;
+  // Fraction of right predictions per class over the meta set, in evaluation mode.
+  std::vector<double> meta_accuracy(const TrainState& state) const;
+
+  Recipe recipe;
+  DataSource source;
+  Split split;
+  DType dtype;
+  std::unique_ptr<const Model> model;
+  std::unique_ptr<Method> method;
+  StreamSpec train_stream;
+  bool has_meta = false;
+  StreamSpec meta_stream;
+  kernels::AugmentSpec eval_transform;
+  ScheduleSpec schedule;
+  BatchPlan plan;
+};
+
+}  // namespace ek

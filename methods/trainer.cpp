@@ -1,0 +1,278 @@
+#include "methods/trainer.h"
+
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include "data/manifest.h"
+#include "engine/device.h"
+#include "methods/build_info.h"
+#include "methods/checkpoint_model.h"
+#include "methods/evaluation/predict.h"
+#include "methods/run_folder.h"
+#include "methods/task.h"
+
+namespace ek {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+class Trainer {
+ public:
+  Trainer(const Recipe& recipe, const TrainOptions& options, const TrainObserver& observer)
+      : task_(recipe, options.data, options.dtype),
+        options_(options),
+        observer_(observer),
+        optimizer_(recipe.optimizer()),
+        folder_(open_folder()) {
+    point_.state = task_.initial_state();
+    if (!options.init.empty()) {
+      const SafetensorsFile file = read_safetensors(options.init);
+      point_.state = load_model_tensors(file, *task_.model, options.dtype, options.init);
+    }
+    segments_ = optimizer_segments(point_.state.params, recipe.number("optim.weight_decay"),
+                                   recipe.groups());
+    if (options.resume) restore();
+  }
+
+  TrainEnd run() {
+    const std::int64_t total = task_.total_steps();
+    const std::int64_t end = options_.max_steps >= 0 ? std::min(options_.max_steps, total) : total;
+    const std::int64_t eval_every = task_.recipe.integer("eval.every");
+    const std::int64_t save_every = task_.recipe.integer("checkpoint.every");
+    start_ = Clock::now();
+    first_step_ = point_.step;
+    Loader train(task_.train_stream, point_.step, options_.prefetch);
+    std::optional<Loader> meta;
+    if (task_.has_meta) meta.emplace(task_.meta_stream, point_.step, options_.prefetch);
+
+    while (point_.step < end) {
+      if (observer_.interrupted()) {
+        save();
+        return TrainEnd::interrupted;
+      }
+      const Batch batch = train.next();
+      const Batch meta_batch = meta ? meta->next() : Batch{};
+      step(batch, meta ? &meta_batch : nullptr);
+      const bool last = point_.step == total;
+      if (last || (eval_every > 0 && point_.step % eval_every == 0)) evaluate(true);
+      if (point_.step < end && save_every > 0 && point_.step % save_every == 0) save();
+    }
+    // A stop that is not in the schedule is evaluated for its reader, and leaves no trace in what
+    // a resumed run goes on from.
+    if (end < total && !recorded_now()) {
+      evaluate(false);
+    }
+    save();
+    return end < total ? TrainEnd::stopped_at_max_steps : TrainEnd::finished;
+  }
+
+ private:
+  nlohmann::json config() const {
+    return {{"recipe", task_.recipe.json()}, {"seed", task_.recipe.integer("seed")},
+            {"data", options_.data},         {"precision", name_of(options_.dtype)},
+            {"device", options_.device},     {"threads", thread_count()},
+            {"steps", task_.total_steps()},  {"parameters", task_.initial_state().params.numel()},
+            {"versions", build_versions()}};
+  }
+
+  RunFolder open_folder() const {
+    const nlohmann::json manifest = manifest_json(task_.source, task_.split);
+    return options_.resume ? RunFolder::reopen(options_.out, config(), manifest)
+                           : RunFolder::create(options_.out, config(), manifest);
+  }
+
+  void restore() {
+    if (auto stored = folder_.load(*task_.model, options_.dtype)) {
+      point_ = std::move(*stored);
+      optimizer_.load_state(point_.optimizer, point_.state.params);
+      task_.method->load_state(point_.method);
+      observer_.message(fmt::format("resuming at step {}", point_.step));
+    } else {
+      observer_.message("no checkpoint yet, starting from the first step");
+    }
+    wall_before_s_ = folder_.cut_metrics(point_.step);
+  }
+
+  void step(const Batch& batch, const Batch* meta) {
+    StepContext context{.step = point_.step,
+                        .epoch = batch.epoch,
+                        .learning_rate = task_.learning_rate(point_.step),
+                        .train = batch,
+                        .meta = meta,
+                        .apply =
+                            [&](const Params& gradient) {
+                              optimizer_.step(point_.state.params,
+                                              gradient.flattened(MemoryUse::gradients),
+                                              task_.learning_rate(point_.step), segments_);
+                            },
+                        .class_accuracy = [&] { return task_.meta_accuracy(point_.state); }};
+    if (batch.first_of_epoch) task_.method->epoch_begin(point_.state, context);
+    const StepReport report = task_.method->step(point_.state, context);
+    const double loss = report.at(0).second;
+    require(std::isfinite(loss), "training: the loss of step {} is {} (learning rate {})",
+            point_.step, loss, context.learning_rate);
+    ++point_.step;
+
+    const std::int64_t every = task_.recipe.integer("log.every");
+    if (point_.step % every == 0 || point_.step == 1) {
+      nlohmann::json line{{"kind", "train"},
+                          {"step", point_.step},
+                          {"epoch", batch.epoch},
+                          {"learning_rate", context.learning_rate}};
+      for (const auto& [name, value] : report) line[name] = value;
+      log(std::move(line));
+    }
+    observe(batch.epoch, loss, context.learning_rate);
+  }
+
+  void observe(std::int64_t epoch, double loss, double lr) {
+    const std::int64_t total = task_.total_steps();
+    observer_.progress({.step = point_.step,
+                        .total_steps = total,
+                        .epoch = epoch,
+                        .loss = loss,
+                        .learning_rate = lr,
+                        .steps_per_s = rate(),
+                        .seconds_left = double(total - point_.step) / rate(),
+                        .live_bytes = memory_stats().live_total_bytes});
+  }
+
+  void log(nlohmann::json line) {
+    line["wall_s"] = wall_s();
+    folder_.log(line);
+  }
+
+  double rate() const {
+    return double(point_.step - first_step_) / std::max(seconds_since(start_), 1e-9);
+  }
+  double wall_s() const { return wall_before_s_ + seconds_since(start_); }
+
+  Metrics metrics_on(const ImageSet& images, std::span<const std::int64_t> records) const {
+    const auto logits = [&](const Tensor& x) {
+      return task_.method->inference_logits(point_.state, x);
+    };
+    EvaluationOptions options;
+    options.bins = int(task_.recipe.integer("eval.bins"));
+    return compute_metrics(
+        predict(logits, images, records, task_.eval_transform, {.dtype = options_.dtype}),
+        task_.split.class_counts, options);
+  }
+
+  void evaluate(bool scheduled) {
+    std::vector<std::int64_t> all(static_cast<std::size_t>(task_.source.test.count()));
+    std::iota(all.begin(), all.end(), std::int64_t(0));
+    nlohmann::json test = to_json(metrics_on(task_.source.test, all));
+    test["step"] = point_.step;
+    nlohmann::json line{
+        {"kind", "eval"}, {"step", point_.step}, {"scheduled", scheduled}, {"test", test}};
+    const bool held_out = !task_.split.meta_index.empty();
+    double validation = 0;
+    if (held_out) {
+      validation = metrics_on(task_.source.train, task_.split.meta_index).overall;
+      line["validation"] = {{"overall", validation}};
+      test["validation"] = validation;
+    }
+    log(line);
+    unscheduled_ = scheduled ? nlohmann::json() : test;
+    observer_.message(fmt::format(
+        "step {}: test accuracy {:.2f} %{}", point_.step, 100 * test["overall"].get<double>(),
+        held_out ? fmt::format(", validation {:.2f} %", 100 * validation) : std::string()));
+    if (scheduled) {
+      point_.results["last"] = test;
+      select(test, held_out);
+    } else if (!folder_.has_best()) {
+      folder_.save_best(point_.state, point_.step, "last");
+    }
+  }
+
+  void select(const nlohmann::json& test, bool held_out) {
+    auto better = [&](const char* entry, const char* key) {
+      return !point_.results.contains(entry) ||
+             test[key].get<double>() > point_.results[entry][key].get<double>();
+    };
+    if (better("best_on_test", "overall")) point_.results["best_on_test"] = test;
+    if (!held_out) {
+      folder_.save_best(point_.state, point_.step, "last");
+    } else if (better("best_by_validation", "validation")) {
+      point_.results["best_by_validation"] = test;
+      folder_.save_best(point_.state, point_.step, "validation");
+    }
+  }
+
+  bool recorded_now() const {
+    const nlohmann::json last = result("last");
+    return last.is_object() && last.at("step") == point_.step;
+  }
+
+  // null where there is none yet
+  nlohmann::json result(const char* entry) const {
+    return point_.results.value(entry, nlohmann::json());
+  }
+
+  void save() {
+    point_.optimizer = optimizer_.state();
+    point_.method = task_.method->state();
+    folder_.save(point_);
+    nlohmann::json summary{{"recipe", task_.recipe.name()},
+                           {"method", task_.recipe.text("method.name")},
+                           {"step", point_.step},
+                           {"steps", task_.total_steps()},
+                           {"finished", point_.step == task_.total_steps()},
+                           {"last", unscheduled_.is_null() ? result("last") : unscheduled_},
+                           {"best_by_validation", result("best_by_validation")},
+                           {"best_on_test", result("best_on_test")},
+                           {"wall_s", wall_s()},
+                           {"steps_per_s", rate()},
+                           {"peak_bytes", memory_stats().peak_total_bytes}};
+    for (const auto& [name, values] : task_.method->class_figures()) {
+      summary["class_figures"][name] = values;
+    }
+    folder_.write_summary(summary);
+  }
+
+  Task task_;
+  TrainOptions options_;
+  TrainObserver observer_;
+  Sgd optimizer_;
+  std::vector<kernels::OptimSegment> segments_;
+  RunFolder folder_;
+  TrainingPoint point_;
+  nlohmann::json unscheduled_;  // metrics of an evaluation that is no part of the run's record
+  std::int64_t first_step_ = 0;
+  Clock::time_point start_ = Clock::now();
+  double wall_before_s_ = 0;
+};
+
+}  // namespace
+
+TrainEnd train(const Recipe& recipe, const TrainOptions& options, const TrainObserver& observer) {
+  return Trainer(recipe, options, observer).run();
+}
+
+Audit audit_training(const Recipe& recipe, const TrainOptions& options) {
+  // Large enough for several classes, small enough for float64 on any machine.
+  constexpr std::int64_t tiny = 16;
+  Task task(recipe, options.data, DType::float64, tiny, tiny);
+  TrainState state = task.initial_state();
+  if (!options.init.empty()) {
+    state = load_model_tensors(read_safetensors(options.init), *task.model, DType::float64,
+                               options.init);
+  }
+  const Batch batch = make_batch(task.train_stream, 0);
+  const Batch meta = task.has_meta ? make_batch(task.meta_stream, 0) : Batch{};
+  const StepContext context{.step = 0,
+                            .epoch = 0,
+                            .learning_rate = task.learning_rate(0),
+                            .train = batch,
+                            .meta = task.has_meta ? &meta : nullptr,
+                            .apply = {},
+                            .class_accuracy = {}};
+  return task.method->audit(state, context);
+}
+
+}  // namespace ek

@@ -1,0 +1,49 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "methods/audit.h"
+#include "methods/recipe.h"
+
+namespace ek {
+
+// What a program adds to a recipe.
+struct TrainOptions {
+  std::string data;  // a data set (data/dataset.h)
+  std::string out;   // the run folder; must not exist, or hold a run to resume
+  bool resume = false;
+  std::int64_t max_steps = -1;  // stop (and checkpoint) at this step; the schedule stays
+  std::string init;             // safetensors file with starting weights, or ""
+  DType dtype = DType::float32;
+  std::string device = "cpu";  // for config.json
+  int prefetch = 2;            // batches made ahead of time
+};
+
+// One line of news for whoever watches.
+struct Progress {
+  std::int64_t step = 0, total_steps = 0, epoch = 0;
+  double loss = 0, learning_rate = 0, steps_per_s = 0, seconds_left = 0;
+  std::int64_t live_bytes = 0;
+};
+
+struct TrainObserver {
+  std::function<void(const Progress&)> progress = [](const Progress&) {};
+  std::function<void(const std::string&)> message = [](const std::string&) {};
+  // Asked before every step; true ends the run with a checkpoint.
+  std::function<bool()> interrupted = [] { return false; };
+};
+
+enum class TrainEnd { finished, stopped_at_max_steps, interrupted };
+
+// Trains by the recipe and fills the run folder (spec interfaces, "Run folder"): config.json,
+// manifest.json, metrics.jsonl, last.safetensors, best.safetensors, summary.json. Same recipe,
+// data, seed and dtype: the same bytes in last.safetensors and, time fields aside, in
+// metrics.jsonl, for any number of threads and any interruptions. A loss that is not finite ends
+// the run with an Error that names the step; the last checkpoint stays.
+TrainEnd train(const Recipe& recipe, const TrainOptions& options, const TrainObserver& observer);
+
+// One step of the recipe's method on a tiny batch in float64 (DESIGN 2.3). Writes nothing.
+Audit audit_training(const Recipe& recipe, const TrainOptions& options);
+
+}  // namespace ek

@@ -1,0 +1,40 @@
+#include "models/classifier.h"
+
+#include <cmath>
+
+#include "engine/ops.h"
+
+namespace ek {
+
+ClassifierKind parse_classifier(std::string_view text) {
+  if (text == "linear") return ClassifierKind::linear;
+  if (text == "cosine") return ClassifierKind::cosine;
+  fail("classifier: \"{}\" is not known; there are linear and cosine", text);
+}
+
+Classifier::Classifier(ClassifierKind kind, std::string prefix, std::int64_t features,
+                       std::int64_t classes, double scale)
+    : kind_(kind),
+      weight_name_(prefix + ".weight"),
+      bias_name_(prefix + ".bias"),
+      features_(features),
+      classes_(classes),
+      scale_(scale) {}
+
+std::vector<ParameterSpec> Classifier::parameters() const {
+  if (kind_ == ClassifierKind::cosine) {
+    return {{weight_name_, {classes_, features_}, Init::unit_rows}};
+  }
+  return {{weight_name_, {classes_, features_}, Init::normal, std::sqrt(2.0 / double(features_))},
+          {bias_name_, {classes_}, Init::uniform, 1 / std::sqrt(double(features_))}};
+}
+
+Tensor Classifier::logits(const Params& params, const Tensor& features) const {
+  const Tensor& weight = params[weight_name_];
+  if (kind_ == ClassifierKind::linear) return ops::linear(features, weight, params[bias_name_]);
+  if (scale_ == 1) return ops::cosine_linear(features, weight);
+  return ops::cosine_linear(features, weight,
+                            Tensor::full({1}, scale_, weight.dtype(), weight.device()));
+}
+
+}  // namespace ek

@@ -1,0 +1,20 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "models/model.h"
+
+namespace ek {
+
+// Names that make_model takes.
+std::vector<std::string> model_names();
+
+// "resnet8", "resnet20" or "resnet32" with a "linear" or "cosine" classifier; `cosine_scale`
+// multiplies the cosines. Error that lists the names for an unknown one.
+std::unique_ptr<const Model> make_model(std::string_view name, std::int64_t num_classes,
+                                        std::string_view classifier = "linear",
+                                        double cosine_scale = 1);
+
+}  // namespace ek

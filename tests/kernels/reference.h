@@ -1,0 +1,131 @@
+#pragma once
+#include <omp.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "kernels/backend.h"
+
+// Helpers of the kernel tests: guarded buffers, inputs, and naive sums in double with an error
+// bound.
+namespace ek::reference {
+
+// `count` elements between two runs of sentinels. Starts as NaN, so an output that is not written
+// and an input that is read by mistake both show.
+template <class T>
+class Guarded {
+ public:
+  explicit Guarded(std::int64_t count)
+      : count_(count),
+        values_(std::size_t(count + 2 * guard), std::numeric_limits<T>::quiet_NaN()) {
+    for (std::int64_t i = 0; i < guard; ++i) values_[i] = values_[guard + count + i] = sentinel;
+  }
+
+  T* data() { return values_.data() + guard; }
+  const T* data() const { return values_.data() + guard; }
+  std::int64_t size() const { return count_; }
+  T& operator[](std::int64_t i) { return data()[i]; }
+  const T& operator[](std::int64_t i) const { return data()[i]; }
+
+  bool intact() const {
+    for (std::int64_t i = 0; i < guard; ++i) {
+      if (values_[i] != sentinel || values_[guard + count_ + i] != sentinel) return false;
+    }
+    return true;
+  }
+  bool same_bits(const Guarded& other) const {
+    return values_.size() == other.values_.size() &&
+           std::memcmp(values_.data(), other.values_.data(), values_.size() * sizeof(T)) == 0;
+  }
+
+ private:
+  static constexpr std::int64_t guard = 64;
+  static constexpr T sentinel = T(-12345.5);
+  std::int64_t count_;
+  std::vector<T> values_;
+};
+
+// Numbers in [-1, 1), the same for the same seed.
+template <class T>
+Guarded<T> random_values(std::int64_t count, std::uint64_t seed) {
+  Guarded<T> values(count);
+  std::uint64_t state = seed * 2654435761u + 1;
+  for (std::int64_t i = 0; i < count; ++i) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    values[i] = T(double(state >> 40) * 0x1p-23 - 1);
+  }
+  return values;
+}
+
+// A workspace of exactly `bytes`, aligned to 64, filled with NaN patterns, with sentinels behind
+// it.
+class GuardedWorkspace {
+ public:
+  explicit GuardedWorkspace(std::size_t bytes) : bytes_(bytes), storage_(bytes + 64 + guard, 0xff) {
+    const auto address = reinterpret_cast<std::uintptr_t>(storage_.data());
+    begin_ = storage_.data() + (64 - address % 64) % 64;
+  }
+  GuardedWorkspace(const GuardedWorkspace&) = delete;
+  GuardedWorkspace& operator=(const GuardedWorkspace&) = delete;
+
+  kernels::Workspace get() { return {begin_, bytes_}; }
+  bool intact() const {
+    for (std::size_t i = 0; i < guard; ++i) {
+      if (begin_[bytes_ + i] != 0xff) return false;
+    }
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t guard = 64;
+  std::size_t bytes_;
+  std::vector<unsigned char> storage_;
+  unsigned char* begin_;
+};
+
+// Sums of products in double, with the sum of magnitudes and the number of terms of each.
+struct Sums {
+  std::vector<double> value, magnitude, terms;
+
+  explicit Sums(std::int64_t count)
+      : value(std::size_t(count)), magnitude(std::size_t(count)), terms(std::size_t(count)) {}
+
+  void add(std::int64_t i, double a, double b) {
+    value[std::size_t(i)] += a * b;
+    magnitude[std::size_t(i)] += std::abs(a * b);
+    terms[std::size_t(i)] += 1;
+  }
+};
+
+// Any order of summing n products rounds by at most n u sum|ab| to first order (Higham, "Accuracy
+// and Stability of Numerical Algorithms", section 3.1), u half of epsilon. A whole epsilon in place
+// of u covers the second order, and in double the rounding of the reference itself. A missing term
+// is about sum|ab| / n: three orders above this for the sizes of the tests. Returns the first
+// element that is further off (or NaN), -1 if there is none.
+template <class T>
+std::int64_t first_wrong(const Guarded<T>& got, const Sums& expected) {
+  const double epsilon = std::numeric_limits<T>::epsilon();
+  for (std::int64_t i = 0; i < got.size(); ++i) {
+    const auto at = std::size_t(i);
+    const double bound = (expected.terms[at] + 1) * epsilon * expected.magnitude[at];
+    if (!(std::abs(double(got[i]) - expected.value[at]) <= bound)) return i;
+  }
+  return -1;
+}
+
+// Sets the number of OpenMP threads for a scope.
+class Threads {
+ public:
+  explicit Threads(int count) : before_(omp_get_max_threads()) { omp_set_num_threads(count); }
+  ~Threads() { omp_set_num_threads(before_); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+ private:
+  int before_;
+};
+
+}  // namespace ek::reference
