@@ -70,14 +70,14 @@ struct ShapeClass {
 // Frequent classes first. The difficulties are a choice, made not to follow the order.
 constexpr std::array<ShapeClass, num_classes> shape_classes{{
     {"disc", 0.85, disc_to_square, false},
-    {"level-stripes", 0.1, level_to_upright_stripes, false},
     {"square", 0.75, disc_to_square, true},
-    {"triangle", 0.15, triangle, false},
+    {"level-stripes", 0.1, level_to_upright_stripes, false},
     {"plus", 0.6, plus_to_cross, false},
-    {"checks", 0.05, checks, false},
+    {"triangle", 0.15, triangle, false},
     {"ring", 0.7, ring_to_frame, false},
     {"cross", 0.5, plus_to_cross, true},
-    {"frame", 0.8, ring_to_frame, true},
+    {"frame", 0.65, ring_to_frame, true},
+    {"checks", 0.05, checks, false},
     {"upright-stripes", 0.0, level_to_upright_stripes, true},
 }};
 
@@ -134,7 +134,7 @@ void paint(Canvas& canvas, const Colour& colour, double pixels_per_unit, const I
 void draw_image(const ShapeClass& kind, Draws& draws, std::uint8_t* out) {
   const double difficulty = kind.difficulty;
   // A background, and a foreground away from it, lighter or darker; the hue tells nothing.
-  const double contrast = mix(0.75, 0.4, difficulty);
+  const double contrast = mix(0.75, 0.35, difficulty);
   const double sign = draws.between(0, 1) < 0.5 ? -1 : 1;
   Colour background, foreground, mark;
   for (std::size_t c = 0; c < 3; ++c) {
@@ -149,7 +149,9 @@ void draw_image(const ShapeClass& kind, Draws& draws, std::uint8_t* out) {
 
   const Point centre{draws.between(-0.2, 0.2), draws.between(-0.2, 0.2)};
   const double radius = draws.between(0.5, 0.75), tilt = draws.between(-8, 8);
-  const double bent = draws.between(0, 0.5 * difficulty);
+  // Density falling to 0 at the reach, so that siblings meet gradually: no prior hides the errors.
+  const double reach = 1.4 * difficulty;
+  const double bent = std::min(1.0, reach * (1 - std::sqrt(draws.between(0, 1))));
   const double bend = kind.far_end ? 1 - bent : bent;
   paint(canvas, foreground, radius * side / 2, [&](Point p) {
     return kind.shape(turned({(p.x - centre.x) / radius, (p.y - centre.y) / radius}, tilt), bend);
@@ -165,7 +167,7 @@ void draw_image(const ShapeClass& kind, Draws& draws, std::uint8_t* out) {
     });
   }
 
-  const double noise = mix(0.02, 0.14, difficulty);
+  const double noise = mix(0.02, 0.2, difficulty);
   std::array<double, 4> normals{};
   for (std::size_t i = 0; i < std::size_t(side * side * 3); ++i) {
     if (i % 4 == 0) normals = draws.normals();

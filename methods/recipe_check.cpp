@@ -187,10 +187,13 @@ void fail_unknown(const std::string& path, const std::vector<KeySpec>& keys,
   };
   for (const KeySpec& key : keys) {
     const std::size_t elsewhere = group(key.path) == wanted_group ? 0 : 1;
-    offer(key, edit_distance(path, key.path), key.path.size());
-    offer(key, edit_distance(wanted, leaf(key.path)) + elsewhere, leaf(key.path).size());
+    const std::string name = leaf(key.path);
+    const std::size_t distance = edit_distance(wanted, name);
+    // A shared group alone ("optim.zz", "optim.lr") is no likeness.
+    if (distance < name.size()) offer(key, edit_distance(path, key.path), key.path.size());
+    offer(key, distance + elsewhere, name.size());
     for (const Alias& alias : aliases) {
-      if (alias.ours != leaf(key.path)) continue;
+      if (alias.ours != name) continue;
       // "name" means something in every group; the group tells which.
       if (alias.ours == "name" && group(key.path) != "model") continue;
       offer(key, edit_distance(wanted, alias.other) + elsewhere, alias.other.size());

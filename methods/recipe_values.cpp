@@ -23,7 +23,8 @@ const nlohmann::json& Recipe::at(std::string_view path) const {
     const std::string part(path.substr(begin, end - begin));
     if (!here->is_object() || !here->contains(part)) {
       std::vector<std::string> known;
-      for (const auto& [pointer, value] : values_.flatten().items()) {
+      const nlohmann::json flat = values_.flatten();
+      for (const auto& [pointer, value] : flat.items()) {
         std::string name = pointer.substr(1);
         std::ranges::replace(name, '/', '.');
         known.push_back(name);

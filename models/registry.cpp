@@ -3,6 +3,7 @@
 #include <array>
 
 #include "models/resnet_cifar.h"
+#include "models/toy.h"
 
 namespace ek {
 namespace {
@@ -27,6 +28,9 @@ std::unique_ptr<const Model> make_model(std::string_view name, std::int64_t num_
     if (entry.name != name) continue;
     return std::make_unique<ResNetCifar>(std::string(name), entry.blocks_per_stage, num_classes,
                                          parse_classifier(classifier), cosine_scale);
+  }
+  if (name == "toy") {
+    return std::make_unique<Toy>(num_classes, parse_classifier(classifier), cosine_scale);
   }
   fail("model: \"{}\" is not known; there are {}", name, fmt::join(model_names(), ", "));
 }

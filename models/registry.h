@@ -8,11 +8,12 @@
 
 namespace ek {
 
-// Names that make_model takes.
+// The networks for images.
 std::vector<std::string> model_names();
 
 // "resnet8", "resnet20" or "resnet32" with a "linear" or "cosine" classifier; `cosine_scale`
-// multiplies the cosines. Error that lists the names for an unknown one.
+// multiplies the cosines. Error that lists the names for an unknown one. Also "toy" (models/toy.h),
+// which is no network for images and so not among the names.
 std::unique_ptr<const Model> make_model(std::string_view name, std::int64_t num_classes,
                                         std::string_view classifier = "linear",
                                         double cosine_scale = 1);

@@ -25,7 +25,7 @@ inline BatchSlices gradient_slices(std::int64_t batch) {
 // total[i] = values[i] + values[stride + i] + ... over the partials, in this order; i < count.
 template <class T>
 void sum_slices(std::int64_t partials, std::int64_t count, std::int64_t stride, const T* values,
-                  T* total) {
+                T* total) {
   for_blocks(count, 1024, [=](std::int64_t begin, std::int64_t end) {
     std::copy(values + begin, values + end, total + begin);
     for (std::int64_t p = 1; p < partials; ++p) {

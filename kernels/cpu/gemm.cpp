@@ -81,8 +81,9 @@ void blocked(const GemmShape& s, const T* a, const T* b, T* c) {
 }
 
 #ifdef EK_HAS_ONEDNN
-// oneDNN's product, twice as fast on large matrices as the loops above. It runs on slices of rows,
-// each on one thread: what it does with several depends on their number.
+// oneDNN's product, twice as fast on large matrices as the loops above (it keeps its packed panels
+// in memory of its own). It runs on slices of rows, each on one thread: what it does with several
+// threads may depend on their number.
 void onednn_multiply(const GemmShape& s, const float* a, const float* b, float* c) {
   const std::int64_t rows = std::max<std::int64_t>(16, cpu::block_count(s.m, 8 * 16) * 16);
   const std::int64_t lda = s.transpose_a ? s.m : s.k, ldb = s.transpose_b ? s.k : s.n;

@@ -57,8 +57,9 @@ std::pair<double, std::vector<double>> value_and_gradient(const Loss& loss, cons
 
 // Runs every golden case called `golden_name` and returns how many there were.
 int check_golden(const std::string& golden_name, const std::string& loss_name, const json& options) {
+  const json file = golden("losses.json");
   int cases = 0;
-  for (const json& entry : golden("losses.json")["cases"]) {
+  for (const json& entry : file["cases"]) {
     if (entry["name"] != golden_name) continue;
     ++cases;
     const json& in = entry["inputs"];

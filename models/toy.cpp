@@ -1,0 +1,42 @@
+#include "models/toy.h"
+
+#include <cmath>
+
+#include "models/running_stats.h"
+
+namespace ek {
+
+Toy::Toy(std::int64_t num_classes, ClassifierKind classifier, double cosine_scale)
+    : Model("toy", num_classes, features),
+      classifier_(classifier, "fc2", features, num_classes, cosine_scale) {
+  parameters_ = {
+      {"fc1.weight", {features, inputs}, Init::normal, std::sqrt(2.0 / double(inputs))},
+      {"bn.weight", {features}, Init::ones},
+      {"bn.bias", {features}, Init::zeros},
+  };
+  for (ParameterSpec& spec : classifier_.parameters()) parameters_.push_back(std::move(spec));
+  buffers_ = {{"bn.running_mean", {features}, Init::zeros},
+              {"bn.running_var", {features}, Init::ones}};
+}
+
+ModelOutput Toy::forward(const Params& params, const Params& buffers, const Tensor& x,
+                         Mode mode) const {
+  require_fits(name(), parameters(), params);
+  require_fits(name(), this->buffers(), buffers);
+  const Shape shape = x ? x.shape() : Shape{};
+  const std::int64_t batch = shape.rank() > 0 ? shape[0] : 0;
+  require(shape == Shape{batch, inputs} || shape == Shape{batch, 1, 1, inputs},
+          "{}: x must be [batch, {}] or [batch, 1, 1, {}], got {}", name(), inputs, inputs,
+          shape.str());
+
+  RunningStats running(buffers, mode);
+  const Tensor y = ops::linear(ops::reshape(x, {batch, inputs}), params["fc1.weight"], {});
+  const auto of_training = running.of("bn");
+  const ops::PreNorm pending{y, of_training ? *of_training : ops::channel_stats(y)};
+  running.note("bn", pending);
+  const Tensor hidden = ops::norm_act(y, pending.stats, params["bn.weight"], params["bn.bias"], {},
+                                      {.eps = bn_eps, .relu = true});
+  return {classifier_.logits(params, hidden), hidden, running.updated()};
+}
+
+}  // namespace ek

@@ -1,0 +1,31 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+// The rules of the house (floors, sizes, layout), checked on a source tree. Each check returns one
+// line per violation, sorted; an empty list is a tree that keeps the rule.
+namespace house {
+
+using Violations = std::vector<std::string>;
+
+// #include lines name existing files from the root, and a floor includes itself and those below:
+// kernels <- engine <- {models, data} <- methods <- apps. benchmarks and tests may include all.
+Violations check_includes(const std::filesystem::path& root);
+
+// No source file past 400 lines; a median of 150 at most.
+Violations check_file_sizes(const std::filesystem::path& root);
+
+// No line of a source file past 100 columns (code points), no tab, no trailing space.
+Violations check_lines(const std::filesystem::path& root);
+
+// Every header has #pragma once.
+Violations check_headers(const std::filesystem::path& root);
+
+// The top of the tree holds what belongs there and what .gitignore names, and nothing else.
+Violations check_top_level(const std::filesystem::path& root);
+
+// The scripts can be run.
+Violations check_scripts(const std::filesystem::path& root);
+
+}  // namespace house

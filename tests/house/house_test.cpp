@@ -1,0 +1,143 @@
+#include "tests/catch.h"
+#include "tests/house/checks.h"
+#include "tests/temp_dir.h"
+
+using namespace house;
+
+namespace {
+
+const std::filesystem::path tree = EK_SOURCE_DIR;
+
+// Shows each violation when there are any.
+void require_none(const Violations& found) {
+  for (const std::string& violation : found) UNSCOPED_INFO(violation);
+  REQUIRE(found.empty());
+}
+
+std::string lines(int count, const std::string& line = "//") {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += line + "\n";
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("a floor includes only what lies below it") {
+  require_none(check_includes(tree));
+}
+TEST_CASE("files are small") {
+  require_none(check_file_sizes(tree));
+}
+TEST_CASE("lines are short") {
+  require_none(check_lines(tree));
+}
+TEST_CASE("headers guard themselves") {
+  require_none(check_headers(tree));
+}
+TEST_CASE("the top of the tree is tidy") {
+  require_none(check_top_level(tree));
+}
+TEST_CASE("scripts can be run") {
+  require_none(check_scripts(tree));
+}
+
+// Each check finds a planted violation, so that silence above means something.
+
+TEST_CASE("planted: includes") {
+  TempDir dir;
+  for (const char* floor : {"kernels", "engine", "models", "data", "methods", "apps", "tests"}) {
+    put_file(dir / (std::string(floor) + "/a.h"), "#pragma once\n");
+  }
+  const auto found_with = [&](const std::string& file, const std::string& text) {
+    put_file(dir / file, text);
+    const Violations found = check_includes(dir.path());
+    std::filesystem::remove(dir / file);
+    return found;
+  };
+  CHECK(found_with("kernels/b.cpp", "#include <vector>\n#include \"kernels/a.h\"\n").empty());
+  CHECK(found_with("kernels/b.cpp", "// text\n#include \"engine/a.h\"\n") ==
+        Violations{"kernels/b.cpp:2: includes engine/a.h, but kernels may not include engine"});
+  CHECK(found_with("kernels/cpu/b.h", "  # include \"engine/a.h\"\n").size() == 1);
+  CHECK(found_with("kernels/cuda/b.cu", "#include \"engine/a.h\"\n").size() == 1);
+  CHECK(found_with("engine/b.cpp", "#include \"models/a.h\"\n").size() == 1);
+  CHECK(found_with("engine/b.cpp", "#include \"kernels/a.h\"\n").empty());
+  CHECK(found_with("models/b.cpp", "#include \"data/a.h\"\n").size() == 1);
+  CHECK(found_with("data/b.cpp", "#include \"models/a.h\"\n").size() == 1);
+  CHECK(found_with("data/b.cpp", "#include \"methods/a.h\"\n").size() == 1);
+  CHECK(found_with("methods/b.cpp", "#include \"data/a.h\"\n#include \"models/a.h\"\n").empty());
+  CHECK(found_with("methods/b.cpp", "#include \"apps/a.h\"\n").size() == 1);
+  CHECK(found_with("apps/b.cpp", "#include \"methods/a.h\"\n").empty());
+  CHECK(found_with("apps/b.cpp", "#include \"tests/a.h\"\n").size() == 1);
+  CHECK(found_with("tests/b.cpp", "#include \"apps/a.h\"\n").empty());
+  CHECK(found_with("kernels/b.cpp", "#include <engine/a.h>\n").size() == 1);
+  CHECK(found_with("engine/b.cpp", "#include \"a.h\"\n") ==
+        Violations{"engine/b.cpp:1: includes a.h, which is no file from the root"});
+  CHECK(found_with("engine/b.cpp", "#include \"../kernels/a.h\"\n").size() == 1);
+  CHECK(found_with("engine/b.cpp", "#include \"engine/none.h\"\n").size() == 1);
+}
+
+TEST_CASE("planted: sizes") {
+  TempDir dir;
+  put_file(dir / "engine/a.cpp", lines(150));
+  CHECK(check_file_sizes(dir.path()).empty());
+  put_file(dir / "engine/a.cpp", lines(151));
+  CHECK(check_file_sizes(dir.path()) == Violations{"the median file has 151 lines, at most 150"});
+  put_file(dir / "engine/b.cpp", lines(10));
+  put_file(dir / "engine/c.cpp", lines(10));
+  CHECK(check_file_sizes(dir.path()).empty());
+  put_file(dir / "engine/a.cpp", lines(400));
+  CHECK(check_file_sizes(dir.path()).empty());
+  put_file(dir / "engine/a.cpp", lines(401));
+  CHECK(check_file_sizes(dir.path()) == Violations{"engine/a.cpp: 401 lines, at most 400"});
+}
+
+TEST_CASE("planted: lines") {
+  TempDir dir;
+  put_file(dir / "tests/a.h", std::string(100, 'x') + "\n");
+  CHECK(check_lines(dir.path()).empty());
+  std::string wide;
+  for (int i = 0; i < 100; ++i) wide += "\xc3\xa9";  // 200 bytes, 100 columns
+  put_file(dir / "tests/a.h", wide + "\n");
+  CHECK(check_lines(dir.path()).empty());
+  put_file(dir / "tests/a.h", "//\n" + std::string(101, 'x') + "\n");
+  CHECK(check_lines(dir.path()) == Violations{"tests/a.h:2: 101 columns, at most 100"});
+  put_file(dir / "tests/a.h", "\tint x;\n");
+  CHECK(check_lines(dir.path()) == Violations{"tests/a.h:1: a tab"});
+  put_file(dir / "tests/a.h", "int x; \n");
+  CHECK(check_lines(dir.path()) == Violations{"tests/a.h:1: ends with a space"});
+}
+
+TEST_CASE("planted: headers") {
+  TempDir dir;
+  put_file(dir / "data/a.h", "#pragma once\n");
+  put_file(dir / "data/a.cpp", "\n");
+  CHECK(check_headers(dir.path()).empty());
+  put_file(dir / "data/b.h", "// #pragma once\n");
+  CHECK(check_headers(dir.path()) == Violations{"data/b.h: no #pragma once"});
+}
+
+TEST_CASE("planted: the top of the tree") {
+  TempDir dir;
+  put_file(dir / ".gitignore", "# built\n/build*/\n*.bin\n");
+  put_file(dir / "build-debug/a", "");
+  put_file(dir / "train.bin", "");
+  put_file(dir / "README.md", "");
+  CHECK(check_top_level(dir.path()).empty());
+  put_file(dir / "notes.txt", "");
+  put_file(dir / "src/a.cpp", "");
+  CHECK(check_top_level(dir.path()) ==
+        Violations{"notes.txt: does not belong at the top of the tree",
+                   "src: does not belong at the top of the tree"});
+}
+
+TEST_CASE("planted: scripts") {
+  TempDir dir;
+  const auto script = dir / "scripts/a.sh";
+  put_file(script, "#!/usr/bin/env bash\nset -euo pipefail\n");
+  CHECK(check_scripts(dir.path()) == Violations{"scripts/a.sh: not executable"});
+  std::filesystem::permissions(script, std::filesystem::perms::owner_all);
+  CHECK(check_scripts(dir.path()).empty());
+  put_file(script, "echo\n");
+  CHECK(check_scripts(dir.path()) ==
+        Violations{"scripts/a.sh: no #! line", "scripts/a.sh: no set -euo pipefail"});
+}
