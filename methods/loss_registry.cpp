@@ -16,8 +16,8 @@ Tensor constant(const std::vector<double>& values, DType dtype) {
 }
 
 KeySpec smoothing_key() {
-  return {"loss.label_smoothing", 0.0, "share of the target spread evenly over all classes", {}, 0,
-          1};
+  return {
+      "loss.label_smoothing", 0.0, "share of the target spread evenly over all classes", {}, 0, 1};
 }
 
 LossParts smoothed(const json& options) {
@@ -26,7 +26,9 @@ LossParts smoothed(const json& options) {
   return parts;
 }
 
-LossParts cross_entropy(const json& options, const Counts&, DType) { return smoothed(options); }
+LossParts cross_entropy(const json& options, const Counts&, DType) {
+  return smoothed(options);
+}
 
 LossParts class_weighted(const json& options, const Counts& counts, DType dtype) {
   LossParts parts = smoothed(options);
@@ -75,14 +77,22 @@ const std::vector<LossEntry>& loss_registry() {
       {"cross-entropy", "softmax cross-entropy", {smoothing_key()}, cross_entropy},
       {"class-weighted",
        "cross-entropy with a constant weight per class, mean 1 over the classes",
-       {{"loss.weights", "effective-number", "what the class weights follow",
+       {{"loss.weights",
+         "effective-number",
+         "what the class weights follow",
          {"effective-number", "inverse", "square-root", "power"}},
-        {"loss.beta", 0.9999, "effective-number: 0 is no weighting, towards 1 inverse frequency", {},
-         0, 0.999999999999},
+        {"loss.beta",
+         0.9999,
+         "effective-number: 0 is no weighting, towards 1 inverse frequency",
+         {},
+         0,
+         0.999999999999},
         {"loss.power", 1.0, "power: the weight is n_c^-power", {}, 0, 10},
         smoothing_key()},
        class_weighted},
-      {"balanced-softmax", "cross-entropy of logits + log n_c", {smoothing_key()},
+      {"balanced-softmax",
+       "cross-entropy of logits + log n_c",
+       {smoothing_key()},
        balanced_softmax},
       {"logit-adjusted",
        "cross-entropy of logits + tau * log(n_c / N)",

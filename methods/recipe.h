@@ -16,8 +16,8 @@ struct KeySpec {
   std::string path;         // "optim.lr"
   nlohmann::json fallback;  // the default; its type is the key's type (null: any or absent)
   std::string doc;          // one line
-  std::vector<std::string> choices = {};        // allowed strings, if it is a choice
-  double minimum = -1e300, maximum = 1e300;     // of a number, or of the numbers of a list
+  std::vector<std::string> choices = {};     // allowed strings, if it is a choice
+  double minimum = -1e300, maximum = 1e300;  // of a number, or of the numbers of a list
   // Of a list: a specimen of its elements. They have its type; where it is an object, its fields
   // are those that an element may have, with their defaults.
   nlohmann::json element = nullptr;
@@ -35,9 +35,10 @@ std::vector<KeySpec> recipe_keys(const std::string& method, const std::string& l
 class Recipe {
  public:
   // `text` is JSON; `source` names it in messages ("recipe SOURCE: ..."); `sets` are
-  // "key.path=value" overrides (the value is JSON, or else taken as a string). Later wins: defaults,
-  // the method's preset, the file, the overrides; so what a file says is stronger than a preset,
-  // also where an override names the preset. The JSON of a resolved recipe resolves to itself.
+  // "key.path=value" overrides (the value is JSON, or else taken as a string). Later wins:
+  // defaults, the method's preset, the file, the overrides; so what a file says is stronger than a
+  // preset, also where an override names the preset. The JSON of a resolved recipe resolves to
+  // itself.
   static Recipe resolve(const std::string& text, const std::string& source,
                         const std::vector<std::string>& sets = {});
 

@@ -7,7 +7,9 @@
 namespace ek {
 namespace {
 
-std::string group_of(const std::string& path) { return path.substr(0, path.find('.')); }
+std::string group_of(const std::string& path) {
+  return path.substr(0, path.find('.'));
+}
 
 // "constant | multistep | cosine", with "" for an empty one.
 std::string choices_text(const KeySpec& key) {
@@ -39,7 +41,8 @@ std::string describe(const Recipe& recipe) {
     std::string note = key.doc;
     if (!key.choices.empty()) note += fmt::format(" [{}]", choices_text(key));
     if (value != key.fallback) note += fmt::format(" (default {})", key.fallback.dump());
-    out += fmt::format("{:<{}}  {:<{}}  {}\n", key.path, path_width, value.dump(), value_width, note);
+    out +=
+        fmt::format("{:<{}}  {:<{}}  {}\n", key.path, path_width, value.dump(), value_width, note);
   }
   return out;
 }

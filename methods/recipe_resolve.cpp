@@ -39,8 +39,9 @@ std::string chosen(std::string_view path, const std::vector<Assignment>& assignm
 void fail_foreign(const std::string& path, const std::string& who) {
   auto search = [&](const auto& registry, const char* kind) {
     for (const auto& entry : registry) {
-      require(!find_key(entry.keys, path), "{}: '{}' is a key of {} {}, which this recipe does not use",
-              who, path, kind, entry.name);
+      require(!find_key(entry.keys, path),
+              "{}: '{}' is a key of {} {}, which this recipe does not use", who, path, kind,
+              entry.name);
     }
   };
   search(method_registry(), "method");
@@ -79,14 +80,13 @@ Recipe Recipe::resolve(const std::string& text, const std::string& source,
   std::vector<Assignment> all;
   if (chosen("method.preset", own, common, who) == "published") {
     require(!method.published.empty(),
-            "{}: 'method.preset' expected paper, came published, which method {} does not have", who,
-            method.name);
+            "{}: 'method.preset' expected paper, came published, which method {} does not have",
+            who, method.name);
     all = recipe_parts::flatten(method.published, who);
   }
   all.insert(all.end(), own.begin(), own.end());
 
-  const std::vector<KeySpec> keys =
-      recipe_keys(method.name, chosen("loss.name", all, common, who));
+  const std::vector<KeySpec> keys = recipe_keys(method.name, chosen("loss.name", all, common, who));
   Recipe recipe;
   recipe.name_ = source;
   for (const KeySpec& key : keys) slot(recipe.values_, key.path) = key.fallback;

@@ -99,8 +99,8 @@ std::vector<GroupSpec> Recipe::groups() const {
                     .weight_decay = std::nullopt,
                     .frozen = entry["frozen"].get<bool>()};
     if (!entry["weight_decay"].is_null()) group.weight_decay = entry["weight_decay"].get<double>();
-    const bool named = !group.names.empty() &&
-                       std::ranges::none_of(group.names, &std::string::empty);
+    const bool named =
+        !group.names.empty() && std::ranges::none_of(group.names, &std::string::empty);
     require(named, "'optim.groups[{}].names' expected a list of parameter names, came {}",
             groups.size(), recipe_parts::shown(entry["names"]));
     groups.push_back(std::move(group));

@@ -53,6 +53,7 @@ ModelOutput ResNetCifar::forward(const Params& params, const Params& buffers, co
           "{}: x must be [batch, height, width, 3], got {}", name(),
           x.defined() ? x.shape().str() : "nothing");
 
+  const MemoryScope memory(MemoryUse::activations);
   RunningStats running(buffers, mode);
   const ops::NormActOptions norm_relu{bn_eps, true};
   auto conv3x3 = [](std::int64_t stride) {

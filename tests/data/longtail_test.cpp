@@ -132,7 +132,8 @@ TEST_CASE("the hash follows the records and their roles") {
   CHECK(hash({.imbalance = 5}) == hash({.imbalance = 5}));
   CHECK(hash({.imbalance = 5}) != hash({.imbalance = 5, .subset_seed = 1}));
   CHECK(hash({.imbalance = 5}) != hash({.imbalance = 6}));
-  CHECK(hash({.n_max = 20, .meta_per_class = 0}) != hash({.n_max = 20, .meta_per_class = 1}));
+  CHECK(hash({.imbalance = 5, .n_max = 20}) !=
+        hash({.imbalance = 5, .n_max = 20, .meta_per_class = 1}));
   // FNV-1a of the numbers 2, 0, 1, 0 as 8 bytes each, worked out independently.
   CHECK(make_split(labels_only({0, 0}), 1, {.profile = "none", .subset = "first"}).hash ==
         0xc835607d80625e66u);

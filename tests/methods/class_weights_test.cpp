@@ -32,8 +32,8 @@ TEST_CASE("class weights: beta 0 is no weighting, beta towards 1 is inverse freq
   const Counts counts{500, 200, 80, 30, 10};
   REQUIRE(worst_error(ek::effective_number_weights(counts, 0), {1, 1, 1, 1, 1}, 1) <= tolerance);
   // 1 - beta^n = n (1 - beta) up to n (1 - beta) / 2 relative, here 2.5e-10.
-  REQUIRE(worst_error(ek::effective_number_weights(counts, 1 - 1e-12),
-                      ek::power_weights(counts, 1), 1e-6) <= 1e-9);
+  REQUIRE(worst_error(ek::effective_number_weights(counts, 1 - 1e-12), ek::power_weights(counts, 1),
+                      1e-6) <= 1e-9);
 }
 
 TEST_CASE("class weights: powers of the counts with mean 1") {
@@ -50,9 +50,11 @@ TEST_CASE("class weights: powers of the counts with mean 1") {
 TEST_CASE("class weights: a class without images takes no part") {
   const auto check = [](const std::vector<double>& weights, const std::vector<double>& without) {
     REQUIRE(worst_error(weights, {without[0], 0, without[1]}, 1e-6) <= tolerance);
-    REQUIRE(worst_error({std::accumulate(weights.begin(), weights.end(), 0.0)}, {2}, 1) <= tolerance);
+    REQUIRE(worst_error({std::accumulate(weights.begin(), weights.end(), 0.0)}, {2}, 1) <=
+            tolerance);
   };
-  check(ek::effective_number_weights({50, 0, 5}, 0.99), ek::effective_number_weights({50, 5}, 0.99));
+  check(ek::effective_number_weights({50, 0, 5}, 0.99),
+        ek::effective_number_weights({50, 5}, 0.99));
   check(ek::power_weights({50, 0, 5}, 1), ek::power_weights({50, 5}, 1));
   const auto logs = ek::log_counts({50, 0, 5}, true);
   REQUIRE(worst_error(logs, {std::log(50.0 / 55), ek::log_of_absent, std::log(5.0 / 55)}, 1e-6) <=
@@ -68,13 +70,18 @@ TEST_CASE("class weights: logs of counts and shares") {
 }
 
 TEST_CASE("class weights: what makes no sense is refused by name") {
-  REQUIRE(error_of([] { ek::effective_number_weights({3, 2}, 1); }) ==
-          "effective_number_weights: beta expected in [0, 1), came 1");
-  REQUIRE(error_of([] { ek::effective_number_weights({3, 2}, NAN); }) ==
-          "effective_number_weights: beta expected in [0, 1), came nan");
-  REQUIRE(error_of([] { ek::power_weights({3, -2}, 1); }) ==
-          "power_weights: the count of class 1 expected >= 0, came -2");
-  REQUIRE(error_of([] { ek::log_counts({0, 0}, false); }) ==
+  REQUIRE(error_of([] {
+            ek::effective_number_weights({3, 2}, 1);
+          }) == "effective_number_weights: beta expected in [0, 1), came 1");
+  REQUIRE(error_of([] {
+            ek::effective_number_weights({3, 2}, NAN);
+          }) == "effective_number_weights: beta expected in [0, 1), came nan");
+  REQUIRE(error_of([] {
+            ek::power_weights({3, -2}, 1);
+          }) == "power_weights: the count of class 1 expected >= 0, came -2");
+  REQUIRE(error_of([] {
+            ek::log_counts({0, 0}, false);
+          }) ==
           "log_counts: expected at least one class with training images, came 2 classes without");
   REQUIRE(contains(error_of([] { ek::power_weights({}, 1); }), "came 0 classes"));
 }

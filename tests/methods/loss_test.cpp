@@ -56,7 +56,8 @@ std::pair<double, std::vector<double>> value_and_gradient(const Loss& loss, cons
 }
 
 // Runs every golden case called `golden_name` and returns how many there were.
-int check_golden(const std::string& golden_name, const std::string& loss_name, const json& options) {
+int check_golden(const std::string& golden_name, const std::string& loss_name,
+                 const json& options) {
   const json file = golden("losses.json");
   int cases = 0;
   for (const json& entry : file["cases"]) {
@@ -100,13 +101,16 @@ TEST_CASE("losses: sum_normalised differentiates its denominator, mean_weighted 
   constexpr double tolerance = 1e-14;  // a handful of float64 operations
 
   auto gradients = [&](Normalizer normalizer) {
-    auto f = [&](const Params& p) { return ek::reduce_losses(p["losses"], p["weights"], normalizer); };
+    auto f = [&](const Params& p) {
+      return ek::reduce_losses(p["losses"], p["weights"], normalizer);
+    };
     const Params at({{"losses", vector(l)}, {"weights", vector(a)}});
     const auto [result, gradient] = ek::value_and_grad(f, at);
     return std::tuple(result.item(), gradient["losses"].to_vector(),
                       gradient["weights"].to_vector());
   };
-  std::vector<double> by_losses, constant_denominator, moving_denominator, by_losses_batch, by_batch;
+  std::vector<double> by_losses, constant_denominator, moving_denominator, by_losses_batch,
+      by_batch;
   for (int i = 0; i < 3; ++i) {
     by_losses.push_back(a[i] / sum);
     constant_denominator.push_back(l[i] / sum);
@@ -155,9 +159,10 @@ TEST_CASE("losses: label smoothing against its formula") {
   const double z[] = {2, -1, 0.5}, e = 0.3;
   const double lse = std::log(std::exp(z[0]) + std::exp(z[1]) + std::exp(z[2]));
   const double expected = (1 - e) * (lse - z[0]) + e * (lse - (z[0] + z[1] + z[2]) / 3);
-  const Loss loss = Loss::make("cross-entropy", {{"label_smoothing", e}}, {9, 4, 1}, DType::float64);
-  const double value = loss.scalar(Tensor::from(std::vector<double>(z, z + 3), {1, 3}),
-                                   label_tensor({0})).item();
+  const Loss loss =
+      Loss::make("cross-entropy", {{"label_smoothing", e}}, {9, 4, 1}, DType::float64);
+  const double value =
+      loss.scalar(Tensor::from(std::vector<double>(z, z + 3), {1, 3}), label_tensor({0})).item();
   REQUIRE(worst_error({value}, {expected}, 1e-6) <= 1e-13);
 }
 
@@ -174,10 +179,11 @@ TEST_CASE("losses: a class without training images drops out of a prior") {
       REQUIRE(gradient[1] == 0);
     }
   }
-  REQUIRE(contains(error_of([] {
-            Loss::make("balanced-softmax", {{"label_smoothing", 0.1}}, {50, 0, 5}, DType::float64);
-          }),
-          "label_smoothing expected 0 while some class has no training images, came 0.1"));
+  REQUIRE(contains(
+      error_of([] {
+        Loss::make("balanced-softmax", {{"label_smoothing", 0.1}}, {50, 0, 5}, DType::float64);
+      }),
+      "label_smoothing expected 0 while some class has no training images, came 0.1"));
 }
 
 TEST_CASE("losses: class weights by every rule") {
@@ -217,11 +223,13 @@ TEST_CASE("losses: errors name what was expected") {
           "loss logit-adjusted: unknown key 'loss.tua', did you mean 'loss.tau'?");
   REQUIRE(make("class-weighted", {{"beta", 1}}) ==
           "loss class-weighted: 'loss.beta' expected a number from 0 to 0.999999999999, came 1");
-  REQUIRE(make("cross-entropy", {{"label_smoothing", "much"}}) ==
-          "loss cross-entropy: 'loss.label_smoothing' expected a number from 0 to 1, came \"much\"");
+  REQUIRE(
+      make("cross-entropy", {{"label_smoothing", "much"}}) ==
+      "loss cross-entropy: 'loss.label_smoothing' expected a number from 0 to 1, came \"much\"");
   REQUIRE(error_of([] { ek::parse_normalizer("mean_weigted"); }) ==
           "normalizer: expected one of mean_batch, mean_weighted, sum_normalised, came "
           "'mean_weigted', did you mean 'mean_weighted'?");
-  REQUIRE(error_of([] { ek::reduce_losses(vector({1, 2}), vector({1}), Normalizer::mean_batch); }) ==
-          "reduce_losses: weights expected [2], came [1]");
+  REQUIRE(error_of([] {
+            ek::reduce_losses(vector({1, 2}), vector({1}), Normalizer::mean_batch);
+          }) == "reduce_losses: weights expected [2], came [1]");
 }

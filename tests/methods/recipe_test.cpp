@@ -21,7 +21,9 @@ std::string resolve_error(const std::string& text, const Sets& sets = {}) {
   return error_of([&] { Recipe::resolve(text, "lab/try", sets); });
 }
 
-std::string set_error(const std::string& set) { return resolve_error("{}", {set}); }
+std::string set_error(const std::string& set) {
+  return resolve_error("{}", {set});
+}
 
 const fs::path recipe_folder = fs::path(EK_SOURCE_DIR) / "apps" / "recipes";
 
@@ -52,7 +54,8 @@ TEST_CASE("recipes: an empty one is made of the defaults, all of them") {
     ++leaves;
   }
   std::size_t found = 0;
-  for (const auto& [name, value] : recipe.json().items()) found += value.is_object() ? value.size() : 1;
+  for (const auto& [name, value] : recipe.json().items())
+    found += value.is_object() ? value.size() : 1;
   REQUIRE(found == leaves);
 }
 
@@ -95,8 +98,9 @@ TEST_CASE("recipes: an override beats the file, the file a preset, a preset the 
   const Recipe both = Recipe::resolve(explicit_file, "test", {"data.meta_per_class=7"});
   REQUIRE(both.flag("method.bias"));
   REQUIRE(both.integer("data.meta_per_class") == 7);
-  REQUIRE(Recipe::resolve(explicit_file, "test", {"method.preset=paper"}).text("method.estimator") ==
-          "forward");
+  REQUIRE(
+      Recipe::resolve(explicit_file, "test", {"method.preset=paper"}).text("method.estimator") ==
+      "forward");
   REQUIRE(resolve_error("{}", {"method.preset=published"}) ==
           "recipe lab/try: 'method.preset' expected paper, came published, which method supervised "
           "does not have");
@@ -143,12 +147,15 @@ TEST_CASE("recipes: an unknown key is answered with the nearest one") {
   unknown("quite.something.else", "");
   REQUIRE(resolve_error(R"({"optim": {"leraning_rate": 0.1}})") ==
           "recipe lab/try: unknown key 'optim.leraning_rate', did you mean 'optim.lr'?");
-  REQUIRE(resolve_error(R"({"wat": {"is": {"this": 1}}})") == "recipe lab/try: unknown key 'wat.is'");
-  REQUIRE(set_error("loss.tau=1") ==
-          "recipe lab/try: 'loss.tau' is a key of loss logit-adjusted, which this recipe does not use");
-  REQUIRE(set_error("method.lambda=1") ==
-          "recipe lab/try: 'method.lambda' is a key of method difficulty-net, which this recipe does "
-          "not use");
+  REQUIRE(resolve_error(R"({"wat": {"is": {"this": 1}}})") ==
+          "recipe lab/try: unknown key 'wat.is'");
+  REQUIRE(
+      set_error("loss.tau=1") ==
+      "recipe lab/try: 'loss.tau' is a key of loss logit-adjusted, which this recipe does not use");
+  REQUIRE(
+      set_error("method.lambda=1") ==
+      "recipe lab/try: 'method.lambda' is a key of method difficulty-net, which this recipe does "
+      "not use");
 }
 
 TEST_CASE("recipes: a value that does not fit says what would") {
@@ -162,13 +169,16 @@ TEST_CASE("recipes: a value that does not fit says what would") {
   wrong("batch_size=0", "'batch_size' expected an integer of 1 or more, came 0");
   wrong("schedule.length=1e30", "'schedule.length' expected an integer of 1 or more, came 1e+30");
   wrong("optim.nesterov=1", "'optim.nesterov' expected true or false, came 1");
-  wrong("optim=3",
-        "'optim' expected an object with any of name, lr, momentum, nesterov, weight_decay, groups");
+  wrong(
+      "optim=3",
+      "'optim' expected an object with any of name, lr, momentum, nesterov, weight_decay, groups");
   wrong("schedule.kind=multistp",
-        "'schedule.kind' expected one of constant, multistep, cosine, came \"multistp\", did you mean "
+        "'schedule.kind' expected one of constant, multistep, cosine, came \"multistp\", did you "
+        "mean "
         "'multistep'?");
-  wrong("loss.name=5", "'loss.name' expected one of cross-entropy, class-weighted, balanced-softmax, "
-                       "logit-adjusted, came \"5\"");
+  wrong("loss.name=5",
+        "'loss.name' expected one of cross-entropy, class-weighted, balanced-softmax, "
+        "logit-adjusted, came \"5\"");
   wrong("schedule.milestones=5", "'schedule.milestones' expected a list of integers, came 5");
   wrong("schedule.milestones=[5, \"x\"]",
         "'schedule.milestones[1]' expected an integer of 1 or more, came \"x\"");
@@ -255,8 +265,8 @@ TEST_CASE("recipes: CIFAR-100-LT follows the paper") {
     const ek::ScheduleSpec schedule = recipe.schedule();
     // Spec data-protocol 6.2, to the rounding of the products.
     const std::pair<std::int64_t, double> rates[] = {
-        {0, 0.1},    {1, 0.10025},  {200, 0.15},  {399, 0.19975}, {400, 0.2},
-        {6399, 0.2}, {6400, 0.02},  {9599, 0.02}, {9600, 0.002},  {12799, 0.002}};
+        {0, 0.1},    {1, 0.10025}, {200, 0.15},  {399, 0.19975}, {400, 0.2},
+        {6399, 0.2}, {6400, 0.02}, {9599, 0.02}, {9600, 0.002},  {12799, 0.002}};
     for (const auto& [t, rate] : rates) {
       REQUIRE(std::abs(ek::learning_rate(schedule, t) - rate) <= 1e-15);
     }

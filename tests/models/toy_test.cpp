@@ -103,14 +103,12 @@ TEST_CASE("toy: errors", "[toy]") {
   const Golden golden;
   const auto model = ek::make_model("toy", 3);
   const Params buffers = model->initial_buffers(ek::DType::float64);
-  REQUIRE_THROWS_WITH(
-      model->forward(golden.params, buffers, Tensor::zeros({5, 3}, ek::DType::float64),
-                     Mode::train),
-      "toy: x must be [batch, 2] or [batch, 1, 1, 2], got [5, 3]");
-  REQUIRE_THROWS_WITH(
-      model->forward(golden.params, buffers, Tensor::zeros({1, 2}, ek::DType::float64),
-                     Mode::train),
-      "bn: training needs more than one value per channel, got [1, 4]");
+  REQUIRE_THROWS_WITH(model->forward(golden.params, buffers,
+                                     Tensor::zeros({5, 3}, ek::DType::float64), Mode::train),
+                      "toy: x must be [batch, 2] or [batch, 1, 1, 2], got [5, 3]");
+  REQUIRE_THROWS_WITH(model->forward(golden.params, buffers,
+                                     Tensor::zeros({1, 2}, ek::DType::float64), Mode::train),
+                      "bn: training needs more than one value per channel, got [1, 4]");
   REQUIRE_THROWS_WITH(model->forward(Params(), buffers, golden.x, Mode::train),
                       "toy: fc1.weight [4, 2] is missing");
 }

@@ -1,0 +1,37 @@
+// ek-op: one op, loss, model or meta-gradient, from a file to a file.
+#include "apps/support/cli.h"
+#include "apps/support/op_command.h"
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "Runs one op, loss, model or meta-gradient on the tensors of a safetensors file.\n"
+      "Files have PyTorch's names and layouts (NCHW, OIHW); attributes that are left out have "
+      "PyTorch's defaults (training: false).",
+      "ek-op");
+  ek::CommonOptions common;
+  ek::add_common_options(app, common);
+  ek::OpOptions options;
+  app.add_option("NAME", options.name, "conv2d, loss:NAME, model:NAME, ...: see --list");
+  app.add_flag("--list", options.list,
+               "arguments, attributes with defaults and outputs of every op, or of NAME");
+  app.add_option("--in", options.in, "the arguments by name")->type_name("FILE");
+  app.add_option("--out", options.out, "the outputs by name")->type_name("FILE");
+  app.add_flag("--print", options.print, "the outputs as text");
+  app.add_option("--attrs", options.run.attributes, "attributes: {\"stride\": 2, ...}")
+      ->type_name("JSON");
+  app.add_option("--dtype", options.dtype,
+                 "float32 or float64: inputs are converted, results are of it (default: that of "
+                 "the first floating-point argument, float32 where it is neither)")
+      ->type_name("NAME");
+  app.add_flag("--vjp", options.run.vjp,
+               "read cotangents ct.OUTPUT (missing: zero), write grad.ARGUMENT");
+  app.add_flag("--jvp", options.run.jvp,
+               "read tangents t.ARGUMENT (missing: zero), write tangent.OUTPUT");
+  app.add_option("--example", options.example,
+                 "write an input file for NAME and print the command that runs it")
+      ->type_name("FILE");
+  return ek::run_program(argc, argv, app, [&] {
+    ek::run_op_command(options, common.seed.value_or(0));
+    return 0;
+  });
+}
