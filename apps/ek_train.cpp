@@ -2,10 +2,11 @@
 #include <csignal>
 #include <cstdio>
 
-#include "apps/support/cli.h"       // CommonOptions, run_program
-#include "apps/support/progress.h"  // ProgressPrinter
-#include "apps/support/recipes.h"   // load_recipe, list_recipes
-#include "methods/trainer.h"        // train, audit_training
+#include "apps/support/cli.h"        // CommonOptions, run_program
+#include "apps/support/precision.h"  // parse_precision
+#include "apps/support/progress.h"   // ProgressPrinter
+#include "apps/support/recipes.h"    // load_recipe, list_recipes
+#include "methods/trainer.h"         // train, audit_training
 
 namespace {
 
@@ -42,15 +43,6 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--tuning", o.tuning, "replay the choices of a tuning.json (none on the CPU)");
   app.add_flag("--list", o.list, "name the built-in recipes");
   app.add_flag("--describe", o.describe, "print the recipe with all its defaults, documented");
-}
-
-ek::DType parse_precision(const std::string& text) {
-  if (text == "float32") return ek::DType::float32;
-  if (text == "float64") return ek::DType::float64;
-  if (text == "tf32" || text == "bf16") {
-    ek::fail("--precision {}: not in this version; float32 and float64 are", text);
-  }
-  ek::fail("--precision {}: expected float32, float64, tf32 or bf16", text);
 }
 
 void refuse_unsupported(const Options& o) {
@@ -100,7 +92,7 @@ int run(Options& o) {
     return 0;
   }
   ek::require(!o.train.data.empty(), "--data is missing");
-  o.train.dtype = parse_precision(o.precision);
+  o.train.dtype = ek::parse_precision(o.precision);
   o.train.device = o.common.device.str();
   if (o.audit) return run_audit(recipe, o.train);
   ek::require(!o.train.out.empty(), "--out is missing");

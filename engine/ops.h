@@ -131,10 +131,10 @@ Tensor logsumexp(const Tensor& x);  // [n]
 // (tracked ones are refused).
 struct SoftmaxLossOptions {
   double scale = 1, label_smoothing = 0;
-  Tensor offset;   // [c], e.g. log class counts
-  Tensor margin;   // [c]
-  Tensor mask;     // uint8 [n, c]
-  Tensor targets;  // [n, c] soft targets, instead of labels
+  Tensor offset{};   // [c], e.g. log class counts
+  Tensor margin{};   // [c]
+  Tensor mask{};     // uint8 [n, c]
+  Tensor targets{};  // [n, c] soft targets, instead of labels
 };
 Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& labels,
                              const SoftmaxLossOptions& options = {});

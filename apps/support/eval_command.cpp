@@ -240,7 +240,7 @@ void evaluate_checkpoints(const EvalOptions& options, const CommonOptions& commo
     if (!options.features_out.empty()) features.push_back(as_tensor(values, width));
     members.push_back({std::move(predictions), 0});
     if (scoring.prior_correction) {
-      members.back().absorbed = absorbed_prior(checkpoint.recipe()->json());
+      members.back().absorbed = absorbed_prior(*checkpoint.recipe());
     }
   }
 

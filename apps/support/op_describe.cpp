@@ -20,12 +20,13 @@ std::string_view kind_text(OpKind kind) {
 std::string default_text(const OpAttribute& attribute) {
   if (attribute.required) return "required";
   if (attribute.key.fallback.is_null()) return "-";
-  return attribute.key.fallback.dump();
+  const nlohmann::json& fallback = attribute.key.fallback;
+  return fallback.is_string() ? fallback.get<std::string>() : fallback.dump();
 }
 
 std::string line(std::string_view role, const std::string& name, std::string_view kind,
                  const std::string& rest) {
-  std::string text = fmt::format("  {:<9}  {:<22}  {:<15}  {}", role, name, kind, rest);
+  std::string text = fmt::format("  {:<9}  {:<18}  {:<16}  {}", role, name, kind, rest);
   text.resize(text.find_last_not_of(' ') + 1);
   return text + "\n";
 }

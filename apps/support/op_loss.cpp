@@ -35,8 +35,9 @@ std::vector<NamedTensor> run_softmax_cross_entropy(const OpCall& call) {
     adjusted =
         ops::add(logits, ops::broadcast_to(ops::reshape(row, {1, logits.size(1)}), logits.shape()));
   }
-  Tensor losses = ops::softmax_cross_entropy(adjusted, labels,
-                                             {.label_smoothing = call.number("label_smoothing")});
+  ops::SoftmaxLossOptions options;
+  options.label_smoothing = call.number("label_smoothing");
+  Tensor losses = ops::softmax_cross_entropy(adjusted, labels, options);
   if (const Tensor weight = call.find("class_weight")) {
     require_per_class(op, "class_weight", weight, logits);
     losses = ops::mul(losses, ops::take(weight, labels));

@@ -30,20 +30,13 @@ double absorbed_prior(std::string_view loss_name, double tau) {
   return std::ranges::find(removed, loss_name) != removed.end() ? 0 : 1;
 }
 
-double absorbed_prior(const nlohmann::json& recipe) {
-  const auto loss = recipe.find("loss");
-  require(loss != recipe.end() && loss->is_object() && loss->contains("name") &&
-              loss->at("name").is_string(),
-          "prior correction: expected a recipe with loss.name, got none");
-  const std::string sampler =
-      recipe.value(nlohmann::json::json_pointer("/data/sampler"), "shuffled");
+double absorbed_prior(const Recipe& recipe) {
+  const std::string loss = recipe.text("loss.name"), sampler = recipe.text("data.sampler");
   require(sampler == "shuffled",
           "prior correction: data.sampler is {}, which trains on another prior than that of the "
           "class counts; only shuffled is defined",
           sampler);
-  const auto tau = loss->find("tau");
-  return absorbed_prior(loss->at("name").get<std::string>(),
-                        tau != loss->end() && tau->is_number() ? tau->get<double>() : 1);
+  return absorbed_prior(loss, loss == "logit-adjusted" ? recipe.number("loss.tau") : 1);
 }
 
 Predictions correct_prior(const Predictions& predictions, double absorbed,

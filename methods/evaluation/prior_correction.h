@@ -1,11 +1,11 @@
 #pragma once
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string_view>
 #include <vector>
 
 #include "methods/evaluation/metrics.h"
+#include "methods/recipe.h"
 
 namespace ek {
 
@@ -14,9 +14,9 @@ namespace ek {
 // taken it out (balanced softmax and its relatives), 1 - tau for the logit-adjusted loss. Source:
 // spec evaluation.md 5, post-compensation.
 double absorbed_prior(std::string_view loss_name, double tau = 1);
-// The same for a resolved recipe (loss.name, loss.tau). Error without a loss.name, and for a
-// data.sampler that changes the prior which the model sees.
-double absorbed_prior(const nlohmann::json& recipe);
+// The same for a resolved recipe (loss.name, loss.tau). Error for a data.sampler that
+// changes the prior which the model sees.
+double absorbed_prior(const Recipe& recipe);
 
 // z - absorbed * log pi_s + log pi_t for every row, with pi_s and pi_t the shares of
 // `source_counts` (training images) and `target_counts` (images of the evaluated set), each [C].

@@ -6,7 +6,7 @@
 #include <array>
 #include <fstream>
 #include <map>
-#include <regex>
+#include <optional>
 #include <set>
 #include <string_view>
 
@@ -66,6 +66,31 @@ std::string first_component(std::string_view path) {
   return std::string(path.substr(0, path.find('/')));
 }
 
+struct Include {
+  bool angled;
+  std::string target;
+};
+
+// What a line of the form  # include "target"  or <target> includes.
+std::optional<Include> parse_include(std::string_view line) {
+  const auto skip_spaces = [&] {
+    line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+  };
+  const auto skip = [&](std::string_view word) {
+    skip_spaces();
+    if (!line.starts_with(word)) return false;
+    line.remove_prefix(word.size());
+    return true;
+  };
+  if (!skip("#") || !skip("include")) return std::nullopt;
+  skip_spaces();
+  if (line.empty() || (line[0] != '"' && line[0] != '<')) return std::nullopt;
+  const bool angled = line[0] == '<';
+  const std::size_t end = line.find(angled ? '>' : '"', 1);
+  if (end == std::string_view::npos) return std::nullopt;
+  return Include{angled, std::string(line.substr(1, end - 1))};
+}
+
 std::size_t code_points(std::string_view text) {
   return std::size_t(std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; }));
 }
@@ -93,20 +118,19 @@ bool ignored(const fs::path& root, const std::string& name) {
 }  // namespace
 
 Violations check_includes(const fs::path& root) {
-  static const std::regex include(R"re(^\s*#\s*include\s*(["<])([^">]+)[">])re");
   Violations found;
   for (const Source& source : sources(root)) {
     const std::string floor = first_component(source.path);
     for (std::size_t i = 0; i < source.lines.size(); ++i) {
-      std::smatch match;
-      if (!std::regex_search(source.lines[i], match, include)) continue;
-      const std::string target = match[2];
+      const auto include = parse_include(source.lines[i]);
+      if (!include) continue;
+      const std::string& target = include->target;
       const std::string target_floor = first_component(target);
       const bool of_house =
           std::ranges::count(floors, target_floor) + std::ranges::count(free_folders, target_floor);
       const std::string where = fmt::format("{}:{}: includes {}", source.path, i + 1, target);
-      if (match[1] == "<" && !of_house) continue;
-      if (match[1] == "<") {
+      if (include->angled && !of_house) continue;
+      if (include->angled) {
         found.push_back(where + " in angle brackets");
       } else if (!of_house || !fs::is_regular_file(root / target)) {
         found.push_back(where + ", which is no file from the root");

@@ -25,7 +25,8 @@ constexpr double golden_tolerance = 1e-11;
 constexpr double rounding = 1e-12;
 
 nlohmann::json metrics_case(const std::string& name) {
-  for (const auto& entry : golden("experts_metrics.json")["cases"]) {
+  const auto file = golden("experts_metrics.json");
+  for (const auto& entry : file["cases"]) {
     if (entry["name"] == name) return entry;
   }
   throw std::runtime_error("no golden case " + name);

@@ -22,7 +22,8 @@ constexpr double golden_tolerance = 1e-10;
 
 TEST_CASE("golden post-compensation", "[prior-correction]") {
   bool found = false;
-  for (const auto& entry : golden("experts_shift_pc.json")["cases"]) {
+  const auto file = golden("experts_shift_pc.json");
+  for (const auto& entry : file["cases"]) {
     if (entry["name"] != "post_compensation") continue;
     found = true;
     const auto& inputs = entry["inputs"];
@@ -68,14 +69,13 @@ TEST_CASE("how much of the prior a loss leaves in the logits", "[prior-correctio
 
 TEST_CASE("the rule comes from the recipe's loss", "[prior-correction]") {
   const auto of = [](const std::string& text) {
-    return absorbed_prior(Recipe::resolve(text, "test").json());
+    return absorbed_prior(Recipe::resolve(text, "test"));
   };
   REQUIRE(of(R"({"loss": {"name": "cross-entropy"}})") == 1);
   REQUIRE(of(R"({"loss": {"name": "balanced-softmax"}})") == 0);
   REQUIRE(of(R"({"loss": {"name": "logit-adjusted", "tau": 1.5}})") == -0.5);
   const std::string balanced = R"({"data": {"sampler": "class-balanced"}})";
   REQUIRE(contains(error_of([&] { of(balanced); }), "data.sampler is class-balanced"));
-  REQUIRE(contains(error_of([] { absorbed_prior(nlohmann::json::object()); }), "loss.name"));
 }
 
 TEST_CASE("classes that cannot be corrected", "[prior-correction]") {

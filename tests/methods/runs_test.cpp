@@ -70,7 +70,8 @@ using Words = std::vector<std::string>;
 
 TEST_CASE("golden mean and sample deviation of five runs", "[runs]") {
   bool found = false;
-  for (const auto& entry : golden("experts_metrics.json")["cases"]) {
+  const auto file = golden("experts_metrics.json");
+  for (const auto& entry : file["cases"]) {
     if (entry["name"] != "mean_std_five_runs") continue;
     found = true;
     const MeanStd got = mean_std(numbers(entry["inputs"]["runs"]));

@@ -39,7 +39,8 @@ Counts interleaved(std::int64_t classes, std::int64_t per_class) {
 
 TEST_CASE("golden shifted sets of five classes", "[shift]") {
   int checked = 0;
-  for (const auto& entry : golden("experts_shift_pc.json")["cases"]) {
+  const auto file = golden("experts_shift_pc.json");
+  for (const auto& entry : file["cases"]) {
     std::string name = entry["name"];
     if (!entry["expected"].contains("kept_per_class")) continue;
     name.replace(name.find('-'), 1, ":");

@@ -1,10 +1,12 @@
 // The toy network of the golden bilevel problem: its numbers, its buffers, its errors.
 #include "models/toy.h"
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "engine/ops.h"
 #include "models/registry.h"
 #include "tests/catch.h"
 

@@ -1,0 +1,50 @@
+// ek-bench-step: times whole training steps on made-up data.
+#include "apps/support/bench_step.h"  // bench_step
+#include "apps/support/cli.h"         // CommonOptions, run_program
+#include "apps/support/precision.h"   // parse_precision
+
+namespace {
+
+std::string summary(const nlohmann::json& r) {
+  const auto& ms = r["step_ms"];
+  return fmt::format(
+      "{} {} batch {} {}, {} threads: median {:.1f} ms (min {:.1f}, p90 {:.1f}, {} steps), "
+      "{:.0f} images/s, peak {:.1f} MiB, {} allocations in the timed steps\n",
+      r["model"].get<std::string>(), r["task"].get<std::string>(), r["batch"].get<std::int64_t>(),
+      r["precision"].get<std::string>(), r["threads"].get<int>(), ms["median"].get<double>(),
+      ms["min"].get<double>(), ms["p90"].get<double>(), r["steps"].get<std::int64_t>(),
+      r["images_per_s"].get<double>(), r["peak_bytes"].get<double>() / 1048576,
+      r["steady_allocations"].get<std::int64_t>());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Times whole training steps on made-up data, without loading and augmentation."};
+  ek::CommonOptions common;
+  ek::BenchStepOptions o;
+  std::string precision = "float32";
+  bool json = false;
+  ek::add_common_options(app, common);
+  app.add_option("--model", o.model, "resnet8, resnet20 or resnet32");
+  app.add_option("--task", o.task, "plain or difficulty-net");
+  app.add_option("--estimator", o.estimator, "forward, reverse, finite-difference or detached");
+  app.add_option("--loss", o.loss, "a loss of the recipes");
+  app.add_option("--precision", precision, "float32 or float64");
+  app.add_option("--batch", o.batch, "training images a step");
+  app.add_option("--meta-batch", o.meta_batch, "meta images a step");
+  app.add_option("--eval-images", o.eval_images, "images of an accuracy pass in every step");
+  app.add_option("--steps", o.steps, "timed steps");
+  app.add_option("--warmup", o.warmup, "steps before them");
+  app.add_option("--pool", o.pool, "distinct batches, rotated");
+  app.add_option("--profile", o.profile, "write the per-op table of 5 further steps to this file");
+  app.add_option("--trace", o.trace, "write their Chrome trace to this file");
+  app.add_flag("--json", json, "print one JSON object");
+  return ek::run_program(argc, argv, app, [&] {
+    o.dtype = ek::parse_precision(precision);
+    o.seed = common.seed.value_or(0);
+    const nlohmann::json result = ek::bench_step(o);
+    fmt::print("{}", json ? result.dump() + "\n" : summary(result));
+    return 0;
+  });
+}

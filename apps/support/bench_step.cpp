@@ -1,0 +1,211 @@
+#include "apps/support/bench_step.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "engine/atomic_file.h"
+#include "engine/profiler.h"
+#include "engine/random.h"
+#include "methods/build_info.h"
+#include "methods/method.h"
+#include "models/registry.h"
+
+namespace ek {
+namespace {
+
+constexpr double learning_rate = 0.1, weight_decay = 5e-4;
+
+// Normal pixels, labels from the long-tailed prior (imbalance 100) or uniform.
+class BatchMaker {
+ public:
+  BatchMaker(const BenchStepOptions& options, std::vector<double> cumulative)
+      : options_(options), cumulative_(std::move(cumulative)) {}
+
+  Batch make(std::int64_t count, std::uint32_t number, bool long_tailed) const {
+    const RandomStream random(options_.seed, Purpose::test, number);
+    const Shape shape{count, options_.image_size, options_.image_size, 3};
+    std::vector<double> pixels(static_cast<std::size_t>(shape.numel()));
+    for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = random.normal(i);
+    std::vector<std::int64_t> labels(static_cast<std::size_t>(count));
+    for (std::int64_t i = 0; i < count; ++i) {
+      const double u = random.uniform(pixels.size() + std::uint64_t(i));
+      const auto hit = std::ranges::upper_bound(cumulative_, u);
+      labels[std::size_t(i)] = long_tailed
+                                   ? std::min(options_.classes - 1, hit - cumulative_.begin())
+                                   : i % options_.classes;
+    }
+    Batch batch;
+    batch.images = Tensor::from(pixels, shape).to(options_.dtype);
+    batch.labels = Tensor::from(labels, {count});
+    return batch;
+  }
+
+ private:
+  const BenchStepOptions& options_;
+  std::vector<double> cumulative_;
+};
+
+std::vector<std::int64_t> long_tail_counts(std::int64_t classes) {
+  std::vector<std::int64_t> counts;
+  for (std::int64_t c = 0; c < classes; ++c) {
+    const double share = classes > 1 ? double(c) / double(classes - 1) : 0;
+    counts.push_back(std::int64_t(500 * std::pow(100.0, -share) + 1e-9));
+  }
+  return counts;
+}
+
+Recipe recipe_for(const BenchStepOptions& options) {
+  require(options.task == "plain" || options.task == "difficulty-net",
+          "--task {}: expected plain or difficulty-net", options.task);
+  nlohmann::json json{{"loss", {{"name", options.loss}}},
+                      {"optim", {{"momentum", 0.9}, {"weight_decay", weight_decay}}},
+                      {"seed", options.seed}};
+  if (options.task == "plain") {
+    json["method"] = {{"name", "supervised"}};
+  } else {
+    json["method"] = {{"name", "difficulty-net"},
+                      {"estimator", options.estimator},
+                      {"meta_batch", options.meta_batch},
+                      {"accuracy_refresh", options.eval_images > 0 ? "iterations:1" : "epoch"}};
+  }
+  return Recipe::resolve(json.dump(), "ek-bench-step");
+}
+
+// The model, the method and its batches, stepped one by one.
+class Bench {
+ public:
+  explicit Bench(const BenchStepOptions& options)
+      : options_(options),
+        recipe_(recipe_for(options)),
+        model_(make_model(options.model, options.classes)),
+        optimizer_(recipe_.optimizer()) {
+    split_.class_counts = long_tail_counts(options.classes);
+    split_.meta_index = {0};  // not drawn from: the batches are made here
+    method_ = find_method(recipe_.text("method.name"))
+                  .make({recipe_, *model_, split_, options.dtype, options.seed});
+    state_ = {model_->init(options.seed, options.dtype), model_->initial_buffers(options.dtype)};
+    segments_ = optimizer_segments(state_.params, weight_decay, {});
+
+    std::vector<double> cumulative;
+    double total = 0;
+    for (std::int64_t count : split_.class_counts) cumulative.push_back(total += double(count));
+    for (double& value : cumulative) value /= total;
+    const BatchMaker maker(options, cumulative);
+    std::uint32_t number = 0;
+    for (std::int64_t i = 0; i < options.pool; ++i) {
+      train_.push_back(maker.make(options.batch, number++, true));
+      meta_.push_back(maker.make(options.meta_batch, number++, false));
+    }
+    if (options.eval_images > 0) eval_ = maker.make(options.eval_images, number, false);
+  }
+
+  double step() {
+    const std::size_t slot = std::size_t(done_ % options_.pool);
+    const StepContext context{.step = done_,
+                              .epoch = 0,
+                              .learning_rate = learning_rate,
+                              .train = train_[slot],
+                              .meta = &meta_[slot],
+                              .apply =
+                                  [&](const Params& gradient) {
+                                    optimizer_.step(state_.params,
+                                                    gradient.flattened(MemoryUse::gradients),
+                                                    learning_rate, segments_);
+                                  },
+                              .class_accuracy = [&] { return class_accuracy(); }};
+    const StepReport report = method_->step(state_, context);
+    ++done_;
+    return report.at(0).second;
+  }
+
+ private:
+  std::vector<double> class_accuracy() const {
+    std::vector<double> right(std::size_t(options_.classes)), all(right.size());
+    const Tensor logits = method_->inference_logits(state_, eval_.images);
+    const std::vector<double> values = logits.to_vector();
+    for (std::size_t i = 0; i < std::size_t(options_.eval_images); ++i) {
+      const auto row = values.begin() + std::ptrdiff_t(i) * options_.classes;
+      const auto label = std::size_t(eval_.labels.data<std::int64_t>()[i]);
+      all[label] += 1;
+      right[label] += std::max_element(row, row + options_.classes) - row == std::int64_t(label);
+    }
+    for (std::size_t c = 0; c < right.size(); ++c) right[c] /= std::max(all[c], 1.0);
+    return right;
+  }
+
+  const BenchStepOptions& options_;
+  Recipe recipe_;
+  std::unique_ptr<const Model> model_;
+  Split split_;
+  std::unique_ptr<Method> method_;
+  Sgd optimizer_;
+  std::vector<kernels::OptimSegment> segments_;
+  TrainState state_;
+  std::vector<Batch> train_, meta_;
+  Batch eval_;
+  std::int64_t done_ = 0;
+};
+
+nlohmann::json quantiles(std::vector<double> values) {
+  std::ranges::sort(values);
+  auto at = [&](double q) { return values[std::size_t(q * double(values.size() - 1) + 0.5)]; };
+  return {{"median", at(0.5)}, {"min", at(0)}, {"p10", at(0.1)}, {"p90", at(0.9)}, {"max", at(1)}};
+}
+
+void write_profile(Bench& bench, const BenchStepOptions& options) {
+  constexpr int profiled_steps = 5;
+  profiler_start();
+  for (int i = 0; i < profiled_steps; ++i) bench.step();
+  const auto events = profiler_stop();
+  if (!options.profile.empty()) write_file_atomically(options.profile, profile_table(events));
+  if (!options.trace.empty()) write_file_atomically(options.trace, chrome_trace(events));
+}
+
+}  // namespace
+
+nlohmann::json bench_step(const BenchStepOptions& options) {
+  using Clock = std::chrono::steady_clock;
+  require(options.steps > 0 && options.pool > 0 && options.batch > 0 && options.meta_batch > 0,
+          "ek-bench-step: --steps, --pool, --batch and --meta-batch must be positive");
+  Bench bench(options);
+  double first_loss = bench.step(), last_loss = first_loss;
+  for (std::int64_t i = 1; i < options.warmup; ++i) last_loss = bench.step();
+
+  reset_memory_peak();
+  const std::int64_t allocations = memory_stats().system_allocations;
+  std::vector<double> times_ms;
+  for (std::int64_t i = 0; i < options.steps; ++i) {
+    const auto start = Clock::now();
+    last_loss = bench.step();
+    times_ms.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
+  }
+  const MemoryStats memory = memory_stats();
+  nlohmann::json by_use;
+  for (int use = 0; use < memory_use_count; ++use) {
+    by_use[std::string(name_of(MemoryUse(use)))] = memory.peak_bytes[std::size_t(use)];
+  }
+  if (!options.profile.empty() || !options.trace.empty()) write_profile(bench, options);
+
+  const nlohmann::json step_ms = quantiles(times_ms);
+  return {
+      {"task", options.task},
+      {"estimator", options.task == "plain" ? nlohmann::json() : nlohmann::json(options.estimator)},
+      {"model", options.model},
+      {"batch", options.batch},
+      {"meta_batch", options.task == "plain" ? 0 : options.meta_batch},
+      {"eval_images", options.eval_images},
+      {"precision", name_of(options.dtype)},
+      {"threads", thread_count()},
+      {"steps", options.steps},
+      {"step_ms", step_ms},
+      {"images_per_s", 1e3 * double(options.batch) / step_ms["median"].get<double>()},
+      {"peak_bytes", memory.peak_total_bytes},
+      {"peak_bytes_by_use", by_use},
+      {"steady_allocations", memory.system_allocations - allocations},
+      {"first_loss", first_loss},
+      {"last_loss", last_loss},
+      {"versions", build_versions()}};
+}
+
+}  // namespace ek

@@ -1,0 +1,30 @@
+#pragma once
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "engine/dtype.h"
+
+namespace ek {
+
+// A benchmark of whole training steps on made-up data that is already in memory: no loading, no
+// augmentation, no accuracy refresh unless eval_images asks for one every step.
+struct BenchStepOptions {
+  std::string model = "resnet32", task = "plain";  // plain | difficulty-net
+  std::string estimator = "forward";               // of difficulty-net
+  std::string loss = "balanced-softmax";
+  DType dtype = DType::float32;
+  std::int64_t batch = 128, meta_batch = 100, classes = 100, image_size = 32;
+  std::int64_t eval_images = 0;  // images of an accuracy pass in every step
+  std::int64_t steps = 20, warmup = 3;
+  std::int64_t pool = 8;  // distinct batches, rotated
+  std::uint64_t seed = 0;
+  std::string profile, trace;  // files for the per-op table and the Chrome trace, or ""
+};
+
+// {"task", "model", ..., "step_ms": {median, min, p10, p90, max}, "images_per_s", "peak_bytes",
+// "peak_bytes_by_use", "steady_allocations", "first_loss", "last_loss"}. Times are wall times of
+// single steps, ms; profiled steps come after the timed ones and do not count.
+nlohmann::json bench_step(const BenchStepOptions& options);
+
+}  // namespace ek
