@@ -22,9 +22,11 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"test", "val", "meta", "train"}))
       ->capture_default_str();
   app.add_flag("--prior-correction", options.prior_correction,
-               "also with the logits corrected from the training prior to that of the set");
-  app.add_option("--shift", options.shifts,
-                 "shifted label distributions: forward:R, backward:R, uniform, or all eleven")
+               "figures also with the logits corrected from the training prior to that of the set");
+  app.add_option(
+         "--shift", options.shifts,
+         "shifted label distributions: forward:R, backward:R, uniform; all: the eleven of the "
+         "papers (R 50, 25, 10, 5, 2)")
       ->type_name("KIND");
   app.add_option("--logits-out", options.logits_out, "logits, labels and training counts")
       ->type_name("FILE");

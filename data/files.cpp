@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <fstream>
 #include <system_error>
 #include <utility>
 
@@ -88,6 +89,13 @@ void write_folder(const fs::path& path, const std::function<void(const fs::path&
   fs::rename(partial.path(), target, error);  // replaces an empty folder
   require(!error, "{}: cannot be created: {}", target.string(), error.message());
   partial.keep();
+}
+
+void write_file_in_new_folder(const fs::path& file, std::string_view bytes) {
+  std::ofstream out(file, std::ios::binary);
+  out.write(bytes.data(), std::streamsize(bytes.size()));
+  out.close();  // the last chance of a full disk to show
+  require(out.good(), "{}: cannot write {} bytes", file.string(), bytes.size());
 }
 
 std::string folder_name(const fs::path& path) {

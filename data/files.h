@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ek {
@@ -14,6 +15,11 @@ std::vector<std::string> read_lines(const std::filesystem::path& path);
 // folder; otherwise Error.
 void write_folder(const std::filesystem::path& path,
                   const std::function<void(const std::filesystem::path&)>& fill);
+
+// Writes a file inside such a folder: checked, but neither synchronised to the disk nor renamed,
+// since the folder as a whole is what appears or does not (thousands of small files are slow
+// otherwise). Error naming the file.
+void write_file_in_new_folder(const std::filesystem::path& file, std::string_view bytes);
 
 // The last part of a path, whether or not it ends with a slash.
 std::string folder_name(const std::filesystem::path& path);

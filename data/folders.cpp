@@ -94,8 +94,8 @@ void save_class_folders(const ImageSet& images, const std::vector<std::string>& 
   }
   for (std::int64_t i = 0; i < images.count(); ++i) {
     const std::string& name = class_names.at(std::size_t(images.labels[std::size_t(i)]));
-    write_png(part / name / fmt::format("{:06}.png", i), images.height, images.width,
-              images.image(i));
+    write_file_in_new_folder(part / name / fmt::format("{:06}.png", i),
+                             encode_png(images.height, images.width, images.image(i)));
   }
 }
 

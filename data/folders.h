@@ -16,7 +16,8 @@ bool is_class_folder(const std::filesystem::path& folder);
 // class, an image cannot be decoded (named), or two images differ in size (both named).
 DataSource load_folders(const std::filesystem::path& folder);
 
-// Writes PNG files named after the record, PART/CLASS/000012.png, into an existing folder.
+// Writes PNG files named after the record, PART/CLASS/000012.png, into a folder that is being made
+// (write_folder in data/files.h).
 // Error when a class name cannot be a folder name.
 void save_folders(const DataSource& source, const std::filesystem::path& folder);
 void save_class_folders(const ImageSet& images, const std::vector<std::string>& class_names,

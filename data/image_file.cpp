@@ -116,19 +116,24 @@ Image read_image(const fs::path& file) {
   return image;
 }
 
-void write_png(const fs::path& file, std::int64_t height, std::int64_t width,
-               std::span<const std::uint8_t> pixels) {
+std::string encode_png(std::int64_t height, std::int64_t width,
+                       std::span<const std::uint8_t> pixels) {
   require(std::int64_t(pixels.size()) == height * width * 3,
-          "{}: expected {} bytes for {} x {} RGB, got {}", file.string(), height * width * 3,
-          height, width, pixels.size());
+          "encode_png: expected {} bytes for {} x {} RGB, got {}", height * width * 3, height,
+          width, pixels.size());
   std::string bytes;
   const auto append = [](void* to, void* data, int size) {
     static_cast<std::string*>(to)->append(static_cast<const char*>(data), std::size_t(size));
   };
   require(stbi_write_png_to_func(append, &bytes, int(width), int(height), 3, pixels.data(),
                                  int(width * 3)) != 0,
-          "{}: PNG encoding of {} x {} failed", file.string(), height, width);
-  write_file_atomically(file, bytes);
+          "encode_png: encoding {} x {} pixels failed", height, width);
+  return bytes;
+}
+
+void write_png(const fs::path& file, std::int64_t height, std::int64_t width,
+               std::span<const std::uint8_t> pixels) {
+  write_file_atomically(file, encode_png(height, width, pixels));
 }
 
 }  // namespace ek

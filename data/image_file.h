@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace ek {
@@ -22,7 +23,10 @@ bool is_image_file(const std::filesystem::path& file);
 // too large, or (PNG) fails its checksums.
 Image read_image(const std::filesystem::path& file);
 
-// Writes [height, width, 3] pixels as PNG, beside and renamed.
+// [height, width, 3] pixels as the bytes of a PNG file.
+std::string encode_png(std::int64_t height, std::int64_t width,
+                       std::span<const std::uint8_t> pixels);
+// The same as a file, written beside and renamed.
 void write_png(const std::filesystem::path& file, std::int64_t height, std::int64_t width,
                std::span<const std::uint8_t> pixels);
 

@@ -15,8 +15,8 @@ namespace ek {
 // place in the order, hence with its frequency in a long-tailed split: some of the first classes
 // are hard, some of the last ones easy (DataSource::difficulty). Difficulty d lowers the contrast,
 // adds noise and distracting marks, and bends a shape towards its sibling class (disc - square,
-// plus - cross, ring - frame) until the two nearly meet. So a method that follows difficulty can
-// be told from one that follows frequency.
+// plus - cross, ring - frame) until the two meet; siblings are equally hard. So a method that
+// follows difficulty can be told from one that follows frequency.
 //
 // An image depends on the seed, its part (train or test) and its record number alone.
 struct SyntheticSize {

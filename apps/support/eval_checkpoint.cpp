@@ -1,5 +1,6 @@
 #include "apps/support/eval_checkpoint.h"
 
+#include <charconv>
 #include <filesystem>
 
 #include "data/pipelines.h"
@@ -18,6 +19,15 @@ Manifest manifest_of(const std::string& text, const std::string& file) {
   const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   require(json.is_object(), "{}: metadata \"manifest\": expected a JSON object", file);
   return parse_manifest(json, file);
+}
+
+std::int64_t step_of(const std::string& text, const std::string& file) {
+  std::int64_t step = -1;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), step);
+  require(error == std::errc() && stop == text.data() + text.size() && step >= 0,
+          "{}: metadata \"step\": expected a number, got {} characters of something else", file,
+          text.size());
+  return step;
 }
 
 // The precision that the run evaluated in, so that its figures come out the same.
@@ -43,7 +53,7 @@ EvalCheckpoint::EvalCheckpoint(const std::string& file, const ForeignModel& fore
   };
   if (const std::string* recipe = text("recipe")) recipe_ = Recipe::resolve(*recipe, file_);
   if (const std::string* manifest = text("manifest")) manifest_ = manifest_of(*manifest, file_);
-  if (const std::string* step = text("step")) step_ = *step;
+  if (const std::string* step = text("step")) step_ = step_of(*step, file_);
   dtype_ = precision_of(tensors, file_);
   if (recipe_) {
     std::int64_t classes = recipe_->integer("model.num_classes");
@@ -65,7 +75,8 @@ EvalCheckpoint::EvalCheckpoint(const std::string& file, const ForeignModel& fore
 
 std::string EvalCheckpoint::title() const {
   if (!recipe_) return fmt::format("{} ({}, no recipe)", file_, model_->name());
-  return fmt::format("{} ({}{}{})", file_, recipe_->name(), step_.empty() ? "" : ", step ", step_);
+  return fmt::format("{} ({}, {}, {}{})", file_, model_->name(), recipe_->text("method.name"),
+                     recipe_->text("loss.name"), step_ ? fmt::format(", step {}", *step_) : "");
 }
 
 std::vector<std::int64_t> EvalCheckpoint::class_counts() const {

@@ -30,8 +30,8 @@ class EvalCheckpoint {
   const std::string& file() const { return file_; }
   const std::optional<Recipe>& recipe() const { return recipe_; }
   const std::optional<Manifest>& manifest() const { return manifest_; }
-  const std::string& step() const { return step_; }  // "" where the file does not say
-  std::string title() const;                         // "FILE (RECIPE, step N)"
+  std::optional<std::int64_t> step() const { return step_; }  // nullopt: the file does not say
+  std::string title() const;  // "FILE (MODEL, METHOD, LOSS, step N)"
   const Model& model() const { return *model_; }
   DType dtype() const { return dtype_; }
   std::vector<std::int64_t> class_counts() const;  // empty where they are not known
@@ -48,7 +48,8 @@ class EvalCheckpoint {
  private:
   FeatureFunction function(bool with_features) const;
 
-  std::string file_, step_;
+  std::string file_;
+  std::optional<std::int64_t> step_;
   std::optional<Recipe> recipe_;
   std::optional<Manifest> manifest_;
   std::string normalize_;  // of a foreign model

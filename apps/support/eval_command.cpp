@@ -163,10 +163,14 @@ Scoring scoring_of(const EvalOptions& options, const std::vector<EvalCheckpoint>
 json about(const EvalCheckpoint& checkpoint) {
   json out{{"file", checkpoint.file()},
            {"model", checkpoint.model().name()},
-           {"recipe", nullptr},
+           {"method", nullptr},
+           {"loss", nullptr},
            {"step", nullptr}};
-  if (checkpoint.recipe()) out["recipe"] = checkpoint.recipe()->name();
-  if (!checkpoint.step().empty()) out["step"] = checkpoint.step();
+  if (checkpoint.recipe()) {
+    out["method"] = checkpoint.recipe()->text("method.name");
+    out["loss"] = checkpoint.recipe()->text("loss.name");
+  }
+  if (const auto step = checkpoint.step()) out["step"] = *step;
   return out;
 }
 

@@ -20,7 +20,7 @@ struct ShiftResult {
 // Figures of one checkpoint or of the ensemble.
 struct EvalFigures {
   std::string title;     // of the legend
-  nlohmann::json about;  // "file", "recipe", "step" for the JSON form
+  nlohmann::json about;  // "file", "model", "method", ... for the JSON form
   Metrics metrics;
   std::optional<Metrics> corrected;  // after the prior correction
   std::vector<ShiftResult> shifts;
@@ -34,8 +34,9 @@ struct EvalReport {
   std::optional<EvalFigures> ensemble;
 };
 
-// {"data", "split", "split_hash", "images", "bins", "checkpoints": [{"file", "recipe", "step",
-// "metrics", "prior_corrected", "shifts"}], "ensemble": {...}}; fractions, null where undefined.
+// {"data", "split", "split_hash", "images", "bins", "checkpoints": [{"file", "model", "method",
+// "loss", "step", "metrics", "prior_corrected", "shifts"}], "ensemble": {...}}; fractions, null
+// where undefined.
 nlohmann::json to_json(const EvalReport& report);
 
 // Tables for a terminal: one column per checkpoint (and its corrected form), percent.

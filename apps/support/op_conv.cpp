@@ -12,6 +12,20 @@ void require_image(std::string_view op, const Tensor& x) {
           file_shape(x));
 }
 
+std::int64_t output_extent(std::int64_t in, std::int64_t padding, std::int64_t window,
+                           std::int64_t stride) {
+  return (in + 2 * padding - window) / stride + 1;
+}
+
+// Padding can ask for more than extents can count.
+void require_addressable(std::string_view op, const Tensor& x, std::int64_t channels,
+                         std::int64_t height, std::int64_t width) {
+  constexpr double limit = 1e12;  // elements
+  require(double(x.size(0)) * double(channels) * double(height) * double(width) <= limit,
+          "{}: y would be [{}, {}, {}, {}], expected at most {:g} elements", op, x.size(0),
+          channels, height, width, limit);
+}
+
 std::vector<NamedTensor> run_conv2d(const OpCall& call) {
   const Tensor &x = call.at("x"), &weight = call.at("weight");
   const ops::Conv2dOptions options{call.pair("stride"), call.pair("padding"),
@@ -32,6 +46,10 @@ std::vector<NamedTensor> run_conv2d(const OpCall& call) {
             "conv2d: the window of weight {} is larger than x {} with padding {}, {}",
             file_shape(weight), file_shape(x), options.padding[0], options.padding[1]);
   }
+  require_addressable(
+      "conv2d", x, weight.size(0),
+      output_extent(x.size(1), options.padding[0], weight.size(1), options.stride[0]),
+      output_extent(x.size(2), options.padding[1], weight.size(2), options.stride[1]));
   return {{"y", ops::conv2d(x, weight, options)}};
 }
 
@@ -51,6 +69,9 @@ std::vector<NamedTensor> run_pool(const char* op, const OpCall& call, Pool&& poo
             "{}: the window {}, {} is larger than x {} with padding {}, {}", op, kernel[0],
             kernel[1], file_shape(x), padding[0], padding[1]);
   }
+  require_addressable(op, x, x.size(3),
+                      output_extent(x.size(1), padding[0], kernel[0], options.stride[0]),
+                      output_extent(x.size(2), padding[1], kernel[1], options.stride[1]));
   return {{"y", pool(x, options)}};
 }
 

@@ -62,7 +62,7 @@ OpSignature expand(const SafetensorsFile& file, nlohmann::json& attributes) {
   const auto model = network_of(network, attributes);
   const std::int64_t classes = model->num_classes();
   const DifficultyNet net = net_of(file, classes);
-  const bool counted = loss_name(attributes.at("loss")) != "cross-entropy";
+  const bool counted = find_loss(loss_name(attributes.at("loss"))).name != "cross-entropy";
 
   OpSignature signature;
   const auto append = [&](std::vector<OpArgument> arguments) {

@@ -48,7 +48,9 @@ std::string file_shape(const Tensor& x) {
 
 OpAttribute pair_attribute(const std::string& name, const nlohmann::json& fallback,
                            const std::string& doc, double minimum) {
-  return {.key = {name, fallback, doc, {}, minimum}, .pair = true};
+  // Far beyond any image, and small enough for the arithmetic of extents.
+  constexpr double maximum = 1 << 20;
+  return {.key = {name, fallback, doc, {}, minimum, maximum}, .pair = true};
 }
 
 namespace {

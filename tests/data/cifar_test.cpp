@@ -231,9 +231,15 @@ TEST_CASE("a disk that is full leaves nothing behind") {
       save_cifar_records(set, DataSource::Format::cifar10, folder / "data_batch_1.bin");
     });
   });
+  const std::string small_file = error_of([&] {
+    write_folder(dir / "out", [](const std::filesystem::path& folder) {
+      write_file_in_new_folder(folder / "a.png", std::string(5000, 'x'));
+    });
+  });
   setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, handler);
   CHECK(has(message, "data_batch_1.bin"));
+  CHECK(has(small_file, "a.png: cannot write 5000 bytes"));
   CHECK(files_in(dir.path()).empty());
 }
 

@@ -114,7 +114,12 @@ TEST_CASE("golden classification metrics", "[metrics]") {
 
 TEST_CASE("golden calibration with 10, 15 and 20 bins", "[metrics]") {
   const auto entry = metrics_case("calibration");
-  const auto confidence = entry["inputs"]["confidence"].get<std::vector<double>>();
+  auto confidence = entry["inputs"]["confidence"].get<std::vector<double>>();
+  // The file's 12 digits lift 2/3, which is an edge of 15 bins, over that edge: the exact value is
+  // what the expected numbers were made of.
+  const double two_thirds = 2.0 / 3;
+  REQUIRE(std::abs(confidence.back() - two_thirds) <= 1e-12);
+  confidence.back() = two_thirds;
   std::vector<std::uint8_t> correct;
   for (double c : numbers(entry["inputs"]["correct"])) correct.push_back(c == 1);
   for (int bins : {10, 15, 20}) {

@@ -65,6 +65,7 @@ std::vector<std::string> words_of(const std::string& text, const std::string& fi
 }
 
 using Words = std::vector<std::string>;
+const std::string none = "–", pm = "±";
 
 }  // namespace
 
@@ -102,12 +103,12 @@ TEST_CASE("runs of one split in one table", "[runs]") {
   const std::string table = comparison_table(runs);
   INFO(table);
   REQUIRE(words_of(table, "[1]") ==
-          Words{"set/ce", "41.00", "51.00", "41.00", "–", "43.00", "44.00"});
-  REQUIRE(words_of(table, "[2]") == Words{"set/ce", "45.00", "55.00", "45.00", "–", "–", "–"});
-  REQUIRE(words_of(table, "[3]") == Words{"set/dn", "50.00", "60.00", "50.00", "–", "–", "–"});
+          Words{"set/ce", "41.00", "51.00", "41.00", none, "43.00", "44.00"});
+  REQUIRE(words_of(table, "[2]") == Words{"set/ce", "45.00", "55.00", "45.00", none, none, none});
+  REQUIRE(words_of(table, "[3]") == Words{"set/dn", "50.00", "60.00", "50.00", none, none, none});
   // 41 and 45: mean 43, deviation 4 / sqrt(2).
   REQUIRE(words_of(table, "     set/ce, mean of 2") ==
-          Words{"43.00", "±", "2.83", "53.00", "±", "2.83", "43.00", "±", "2.83", "–", "–", "–"});
+          Words{"43.00", pm, "2.83", "53.00", pm, "2.83", "43.00", pm, "2.83", none, none, none});
   REQUIRE(contains(table, "split 00ff"));
 
   const std::string classes = class_table(runs);
@@ -148,7 +149,7 @@ TEST_CASE("many classes: groups and the extreme weights", "[runs]") {
   json split = manifest(counts, "aa");
   split["difficulty"] = difficulty;
   std::vector<std::string> names;
-  for (int c = 0; c < 30; ++c) names.push_back("class" + std::to_string(c) + ".");
+  for (int c = 0; c < 30; ++c) names.push_back(fmt::format("class{}.", c));
   split["class_names"] = names;
   const json summary{{"recipe", "r"},
                      {"last", figures(0.5, recalls)},
