@@ -17,6 +17,7 @@ add_compile_options(-Wall -Wextra -Wno-unknown-pragmas -march=${EK_ARCH} -fno-ma
 set(CMAKE_CXX_FLAGS_RELEASE "-O2")
 if(EK_SANITIZE)
   add_compile_options(-fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_compile_options(-Wno-maybe-uninitialized)  # GCC 12 raises it falsely on instrumented code
   add_link_options(-fsanitize=address,undefined)
 endif()
 

@@ -1,11 +1,25 @@
 #include "methods/task.h"
 
 #include "data/pipelines.h"
+#include "methods/checkpoint_model.h"
 #include "methods/evaluation/predict.h"
 #include "models/registry.h"
 
 namespace ek {
 namespace {
+
+EvaluationOptions evaluation_for(const Recipe& recipe) {
+  const nlohmann::json& groups = recipe.at("eval.groups");
+  require(groups.size() == 2 && groups[1] <= groups[0],
+          "recipe: eval.groups is {}, expected two numbers of training images, many is above the "
+          "first and few below the second",
+          groups.dump());
+  EvaluationOptions options;
+  options.bins = int(recipe.integer("eval.bins"));
+  options.many_above = groups[0];
+  options.few_below = groups[1];
+  return options;
+}
 
 std::vector<std::int64_t> labels_of(const ImageSet& images, std::span<const std::int64_t> records) {
   std::vector<std::int64_t> labels;
@@ -70,6 +84,7 @@ Task::Task(const Recipe& recipe_, const std::string& data, DType dtype_, std::in
       train_stream(train_stream_for(*this, batch_size)),
       eval_transform(eval_spec(recipe.text("data.augment"), recipe.text("data.normalize"),
                                source.train.height, source.train.width)),
+      evaluation(evaluation_for(recipe)),
       schedule(recipe.schedule()),
       plan(batch_plan(train_stream)) {
   const std::int64_t wanted = method->streams().meta_batch;
@@ -87,7 +102,9 @@ std::int64_t Task::total_steps() const {
   return epochs ? plan.first_step_of_epoch(schedule.length) : schedule.length;
 }
 
-TrainState Task::initial_state() const {
+TrainState Task::initial_state(const std::string& init) const {
+  const std::string file = init.empty() ? recipe.text("model.init") : init;
+  if (!file.empty()) return load_model_tensors(read_safetensors(file), *model, dtype, file);
   const std::uint64_t seed = std::uint64_t(recipe.integer("seed"));
   return {model->init(seed, dtype), model->initial_buffers(dtype)};
 }

@@ -5,6 +5,7 @@
 #include "data/loader.h"
 #include "data/longtail.h"
 #include "engine/schedule.h"
+#include "methods/evaluation/metrics.h"
 #include "methods/method.h"
 #include "methods/recipe.h"
 #include "models/model.h"
@@ -20,7 +21,8 @@ struct Task {
 
   double learning_rate(std::int64_t step) const;
   std::int64_t total_steps() const;
-  TrainState initial_state() const;
+  // The weights of the safetensors file `init`, else of the recipe's model.init, else random.
+  TrainState initial_state(const std::string& init = "") const;
   // Fraction of right predictions per class over the meta set, in evaluation mode.
   std::vector<double> meta_accuracy(const TrainState& state) const;
 
@@ -34,6 +36,7 @@ struct Task {
   bool has_meta = false;
   StreamSpec meta_stream;
   kernels::AugmentSpec eval_transform;
+  EvaluationOptions evaluation;
   ScheduleSpec schedule;
   BatchPlan plan;
 };

@@ -7,7 +7,6 @@
 #include "data/manifest.h"
 #include "engine/device.h"
 #include "methods/build_info.h"
-#include "methods/checkpoint_model.h"
 #include "methods/evaluation/predict.h"
 #include "methods/run_folder.h"
 #include "methods/task.h"
@@ -29,11 +28,7 @@ class Trainer {
         observer_(observer),
         optimizer_(recipe.optimizer()),
         folder_(open_folder()) {
-    point_.state = task_.initial_state();
-    if (!options.init.empty()) {
-      const SafetensorsFile file = read_safetensors(options.init);
-      point_.state = load_model_tensors(file, *task_.model, options.dtype, options.init);
-    }
+    point_.state = task_.initial_state(options.init);
     segments_ = optimizer_segments(point_.state.params, recipe.number("optim.weight_decay"),
                                    recipe.groups());
     if (options.resume) restore();
@@ -76,8 +71,14 @@ class Trainer {
     return {{"recipe", task_.recipe.json()}, {"seed", task_.recipe.integer("seed")},
             {"data", options_.data},         {"precision", name_of(options_.dtype)},
             {"device", options_.device},     {"threads", thread_count()},
-            {"steps", task_.total_steps()},  {"parameters", task_.initial_state().params.numel()},
+            {"steps", task_.total_steps()},  {"parameters", parameter_count()},
             {"versions", build_versions()}};
+  }
+
+  std::int64_t parameter_count() const {
+    std::int64_t count = 0;
+    for (const ParameterSpec& spec : task_.model->parameters()) count += spec.shape.numel();
+    return count;
   }
 
   RunFolder open_folder() const {
@@ -156,11 +157,9 @@ class Trainer {
     const auto logits = [&](const Tensor& x) {
       return task_.method->inference_logits(point_.state, x);
     };
-    EvaluationOptions options;
-    options.bins = int(task_.recipe.integer("eval.bins"));
     return compute_metrics(
         predict(logits, images, records, task_.eval_transform, {.dtype = options_.dtype}),
-        task_.split.class_counts, options);
+        task_.split.class_counts, task_.evaluation);
   }
 
   void evaluate(bool scheduled) {
@@ -258,11 +257,7 @@ Audit audit_training(const Recipe& recipe, const TrainOptions& options) {
   // Large enough for several classes, small enough for float64 on any machine.
   constexpr std::int64_t tiny = 16;
   Task task(recipe, options.data, DType::float64, tiny, tiny);
-  TrainState state = task.initial_state();
-  if (!options.init.empty()) {
-    state = load_model_tensors(read_safetensors(options.init), *task.model, DType::float64,
-                               options.init);
-  }
+  const TrainState state = task.initial_state(options.init);
   const Batch batch = make_batch(task.train_stream, 0);
   const Batch meta = task.has_meta ? make_batch(task.meta_stream, 0) : Batch{};
   const StepContext context{.step = 0,

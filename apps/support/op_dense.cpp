@@ -5,11 +5,22 @@
 namespace ek {
 namespace {
 
+// x [N, I], weight [O, I], in words of files.
+void require_matrices(std::string_view op, const OpCall& call) {
+  const Tensor &x = call.at("x"), &weight = call.at("weight");
+  require(x.rank() == 2, "{}: x expected [N, I], came {}", op, file_shape(x));
+  require(weight.rank() == 2 && weight.size(1) == x.size(1),
+          "{}: weight expected [O, {}] for x {}, came {}", op, x.size(1), x.shape().str(),
+          file_shape(weight));
+}
+
 std::vector<NamedTensor> run_linear(const OpCall& call) {
+  require_matrices("linear", call);
   return {{"y", ops::linear(call.at("x"), call.at("weight"), call.find("bias"))}};
 }
 
 std::vector<NamedTensor> run_cosine_linear(const OpCall& call) {
+  require_matrices("cosine_linear", call);
   return {{"y", ops::cosine_linear(call.at("x"), call.at("weight"), call.find("scale"))}};
 }
 
