@@ -27,8 +27,9 @@ struct Audit {
   std::string table() const;
 };
 
-// Largest relative error that passes. Central differences in float64 lose about half the digits, and
-// a ReLU kink inside the step a few more, so an honest derivative sits below 1e-5 and a cut one at 1.
+// Largest relative error that passes. Central differences in float64 lose about half the digits,
+// and a ReLU kink inside the step a few more, so an honest derivative sits below 1e-5 and a cut one
+// at 1.
 inline constexpr double audit_tolerance = 1e-4;
 
 // Checks `gradient` of `f` at `x` along the gradient itself and along a random direction (the worse

@@ -144,14 +144,9 @@ class DifficultyNetMethod final : public Method {
     return meta;
   }
 
-  // A function of theta whose gradient is that of meta loss + lambda * driver loss: the meta loss
-  // enters through its derivative at the present weights (the chain rule of spec 5.2).
   Tensor net_objective(const Params& theta, const MetaGradient& meta) const {
-    const Tensor difficulty = net_.difficulty(theta, accuracy_);
-    const Tensor through_weights =
-        ops::sum(ops::mul(class_weights(difficulty), meta.class_weights));
-    const Tensor driver = driver_loss(difficulty, accuracy_, target_);
-    return ops::add(through_weights, ops::affine(driver, lambda_));
+    return difficulty_objective(net_.difficulty(theta, accuracy_), accuracy_, meta.class_weights,
+                                target_, lambda_);
   }
 
   void refresh_accuracy(const StepContext& context) {

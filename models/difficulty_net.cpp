@@ -76,4 +76,11 @@ Tensor driver_loss(const Tensor& difficulty, const Tensor& class_accuracy, Drive
   return ops::mean(ops::square(ops::sub(difficulty, driver_target(class_accuracy, target))));
 }
 
+Tensor difficulty_objective(const Tensor& difficulty, const Tensor& class_accuracy,
+                            const Tensor& weight_gradient, DriverTarget target, double lambda) {
+  const Tensor through_weights = ops::sum(ops::mul(class_weights(difficulty), weight_gradient));
+  const Tensor driver = driver_loss(difficulty, class_accuracy, target);
+  return ops::add(through_weights, ops::affine(driver, lambda));
+}
+
 }  // namespace ek

@@ -53,4 +53,10 @@ Tensor driver_target(const Tensor& class_accuracy, DriverTarget target);
 // mean_c (d_c - t_c)^2, a scalar, on the difficulties themselves, before Eq. 4.
 Tensor driver_loss(const Tensor& difficulty, const Tensor& class_accuracy, DriverTarget target);
 
+// A scalar whose gradient by the net's parameters is that of meta loss + lambda * driver loss. The
+// meta loss enters linearly, through its derivative `weight_gradient` [C] at the present class
+// weights: the chain rule of spec methods-reweighting 5.2.
+Tensor difficulty_objective(const Tensor& difficulty, const Tensor& class_accuracy,
+                            const Tensor& weight_gradient, DriverTarget target, double lambda);
+
 }  // namespace ek

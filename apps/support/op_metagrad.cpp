@@ -122,19 +122,14 @@ std::vector<NamedTensor> run(const OpCall& call) {
   const MetaGradient meta =
       meta_gradient(parse_estimator(call.text("estimator")), problem, train, phi, weights);
 
-  // The meta loss enters through its derivative at the present weights (spec 5.2, chain rule).
   const DriverTarget target = parse_driver_target(call.text("driver_target"));
-  const auto driver_of = [&](const Params& p) {
-    return driver_loss(net.difficulty(p, accuracy), accuracy, target);
-  };
   const auto objective = [&](const Params& p) {
-    const Tensor through_weights =
-        ops::sum(ops::mul(class_weights(net.difficulty(p, accuracy)), meta.class_weights));
-    return ops::add(through_weights, ops::affine(driver_of(p), call.number("lambda")));
+    return difficulty_objective(net.difficulty(p, accuracy), accuracy, meta.class_weights, target,
+                                call.number("lambda"));
   };
   std::vector<NamedTensor> outputs{
       {"meta_loss", Tensor::full({}, meta.meta_loss, call.dtype)},
-      {"driver_loss", driver_of(theta)},
+      {"driver_loss", driver_loss(net.difficulty(theta, accuracy), accuracy, target)},
       {"class_weights", weights},
       {"grad.class_weights", meta.class_weights},
   };

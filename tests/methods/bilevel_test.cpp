@@ -141,10 +141,9 @@ TEST_CASE("the Difficulty-Net's gradient and one Adam step are the golden ones",
       const MetaGradient meta = meta_gradient(estimator, toy.problem, train, toy.phi, weights);
       const Params gradient = grad(
           [&](const Params& theta) {
-            const Tensor d = net.net.difficulty(theta, toy.accuracy);
-            const Tensor driver = driver_loss(d, toy.accuracy, DriverTarget::one_minus_share);
-            return ops::add(ops::sum(ops::mul(class_weights(d), meta.class_weights)),
-                            ops::affine(driver, toy.lambda));
+            return difficulty_objective(net.net.difficulty(theta, toy.accuracy), toy.accuracy,
+                                        meta.class_weights, DriverTarget::one_minus_share,
+                                        toy.lambda);
           },
           net.theta);
       require_theta(gradient, expected[exact ? "grad_theta_exact" : "grad_theta_detached"]);
