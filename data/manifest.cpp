@@ -34,7 +34,7 @@ json manifest_json(const DataSource& source, const Split& split) {
   const auto groups = class_groups(split.class_counts);
   const auto classes_in = [&](ClassGroup g) { return std::count(groups.begin(), groups.end(), g); };
   const SplitSpec& spec = split.spec;
-  return {
+  json manifest = {
       {"data",
        {{"name", source.name},
         {"format", name_of(source.format)},
@@ -56,8 +56,11 @@ json manifest_json(const DataSource& source, const Split& split) {
        {{"many", classes_in(ClassGroup::many)},
         {"medium", classes_in(ClassGroup::medium)},
         {"few", classes_in(ClassGroup::few)}}},
+      {"class_names", source.class_names},
       {"hash", fmt::format("{:016x}", split.hash)},
   };
+  if (!source.difficulty.empty()) manifest["difficulty"] = source.difficulty;
+  return manifest;
 }
 
 Manifest parse_manifest(const json& root, const std::string& where) {

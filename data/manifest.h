@@ -14,6 +14,7 @@ namespace ek {
 //   split     {profile, imbalance, n_max, subset, subset_seed, meta_per_class}
 //   counts    training images per class;  total;  meta_total
 //   thresholds {many_above, few_below};  groups {many, medium, few}: numbers of classes
+//   class_names;  difficulty, per class, of synthetic data alone
 //   hash      of the selected records (Split::hash), 16 hexadecimal digits
 nlohmann::json manifest_json(const DataSource& source, const Split& split);
 

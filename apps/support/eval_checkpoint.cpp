@@ -83,11 +83,6 @@ std::vector<std::int64_t> EvalCheckpoint::class_counts() const {
   return manifest_ ? manifest_->class_counts : std::vector<std::int64_t>{};
 }
 
-std::uint64_t EvalCheckpoint::data_seed(std::optional<std::uint64_t> given) const {
-  if (given) return *given;
-  return recipe_ ? std::uint64_t(recipe_->integer("seed")) : 0;
-}
-
 Split EvalCheckpoint::split_of(const DataSource& source) const {
   require(recipe_ && manifest_,
           "{}: has no recipe and manifest, so its training split is not known (--split test is "
@@ -121,8 +116,9 @@ FeatureFunction EvalCheckpoint::function(bool with_features) const {
   bound->split.spec = manifest_->spec;
   bound->split.class_counts = manifest_->class_counts;
   bound->split.meta_index.resize(std::size_t(manifest_->meta_total));
-  bound->method = find_method(recipe_->text("method.name"))
-                      .make({*recipe_, *model_, bound->split, dtype_, data_seed({})});
+  bound->method =
+      find_method(recipe_->text("method.name"))
+          .make({*recipe_, *model_, bound->split, dtype_, std::uint64_t(recipe_->integer("seed"))});
   if (!method_state_.empty()) bound->method->load_state(method_state_);
   return [this, bound, forward, with_features](const Tensor& x) {
     return LogitsAndFeatures{bound->method->inference_logits(state_, x),

@@ -35,7 +35,6 @@ class EvalCheckpoint {
   const Model& model() const { return *model_; }
   DType dtype() const { return dtype_; }
   std::vector<std::int64_t> class_counts() const;  // empty where they are not known
-  std::uint64_t data_seed(std::optional<std::uint64_t> given) const;
 
   // The split of the recipe over this data. Error unless its hash is the one of the checkpoint.
   Split split_of(const DataSource& source) const;
