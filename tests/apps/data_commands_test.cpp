@@ -4,20 +4,18 @@
 
 #include "data/manifest.h"
 #include "tests/catch.h"
-#include "tests/data/temp_folder.h"
+#include "tests/error_of.h"
+#include "tests/temp_dir.h"
 
 namespace ek {
 namespace {
 
-using test::error_of;
-using test::has;
-using test::TempFolder;
 namespace fs = std::filesystem;
 
 }  // namespace
 
 TEST_CASE("make-lt writes what it selected, in the source's own format") {
-  const TempFolder dir;
+  const TempDir dir;
   for (const char* format : {"cifar", "png"}) {
     CAPTURE(format);
     const std::string whole = (dir / (std::string(format) + "-whole")).string();
@@ -41,26 +39,28 @@ TEST_CASE("make-lt writes what it selected, in the source's own format") {
     CHECK(manifest.hash == fmt::format("{:016x}", split.hash));
     CHECK(fs::exists(fs::path(cut) / (format == std::string("png") ? "meta" : "meta_batch.bin")));
 
-    CHECK(has(error_of([&] { make_long_tail({.data = whole, .out = cut, .split = spec}, 4); }),
-              "it has contents"));
+    CHECK(contains(error_of([&] { make_long_tail({.data = whole, .out = cut, .split = spec}, 4); }),
+                   "it has contents"));
   }
 }
 
 TEST_CASE("data commands leave nothing after a failure") {
-  const TempFolder dir;
+  const TempDir dir;
   const std::string out = (dir / "out").string();
-  CHECK(has(error_of([&] { synthesize_data({.format = "bmp", .out = out}, 0); }), "cifar or png"));
-  CHECK(has(error_of([&] { synthesize_data({.name = "cats", .out = out}, 0); }), "shapes"));
-  CHECK(has(error_of([&] {
-              make_long_tail({.data = "synthetic:shapes", .out = out, .split = {.n_max = 501}}, 0);
-            }),
-            "class 0"));
-  CHECK(has(error_of([&] { preview_data({"synthetic:shapes", out, 0}, 0); }), "--columns"));
+  CHECK(contains(error_of([&] { synthesize_data({.format = "bmp", .out = out}, 0); }),
+                 "cifar or png"));
+  CHECK(contains(error_of([&] { synthesize_data({.name = "cats", .out = out}, 0); }), "shapes"));
+  CHECK(contains(error_of([&] {
+                   make_long_tail({.data = "synthetic:shapes", .out = out, .split = {.n_max = 501}},
+                                  0);
+                 }),
+                 "class 0"));
+  CHECK(contains(error_of([&] { preview_data({"synthetic:shapes", out, 0}, 0); }), "--columns"));
   CHECK(fs::is_empty(dir.path()));
 }
 
 TEST_CASE("preview is a picture of the size it says") {
-  const TempFolder dir;
+  const TempDir dir;
   preview_data({"synthetic:shapes", (dir / "a.png").string(), 3, 2, 1}, 0);
   CHECK(fs::file_size(dir / "a.png") > 1000);
   CHECK(fs::file_size(dir / "a.png") < 3 * 2 * 34 * 34 * 3 + 1000);

@@ -6,15 +6,12 @@
 #include "data/files.h"
 #include "engine/atomic_file.h"
 #include "tests/catch.h"
-#include "tests/data/temp_folder.h"
+#include "tests/error_of.h"
+#include "tests/temp_dir.h"
 
 namespace ek {
 namespace {
 
-using test::error_of;
-using test::has;
-using test::put;
-using test::TempFolder;
 constexpr int plane = 32 * 32;
 
 // One record whose pixel (y, x) of plane c is (label + 3 y + 5 x + 85 c) mod 256.
@@ -49,12 +46,12 @@ std::vector<std::string> files_in(const std::filesystem::path& folder) {
 }  // namespace
 
 TEST_CASE("CIFAR-10 layout: several files in order, planes to pixels, names") {
-  const TempFolder dir;
-  put(dir / "data_batch_2.bin", record(2));
-  put(dir / "data_batch_10.bin", record(3));
-  put(dir / "data_batch_1.bin", record(0) + record(1));
-  put(dir / "test_batch.bin", record(3));
-  put(dir / "batches.meta.txt", "a\nb\r\nc\nd\n\n");
+  const TempDir dir;
+  put_file(dir / "data_batch_2.bin", record(2));
+  put_file(dir / "data_batch_10.bin", record(3));
+  put_file(dir / "data_batch_1.bin", record(0) + record(1));
+  put_file(dir / "test_batch.bin", record(3));
+  put_file(dir / "batches.meta.txt", "a\nb\r\nc\nd\n\n");
   const DataSource source = load_source(dir.path().string());
   CHECK(source.format == DataSource::Format::cifar10);
   CHECK(source.name == dir.path().filename().string());
@@ -76,9 +73,9 @@ TEST_CASE("CIFAR-10 layout: several files in order, planes to pixels, names") {
 }
 
 TEST_CASE("CIFAR-10 layout without names has ten numbered classes") {
-  const TempFolder dir;
-  put(dir / "data_batch_1.bin", record(9));
-  put(dir / "test_batch.bin", record(0));
+  const TempDir dir;
+  put_file(dir / "data_batch_1.bin", record(9));
+  put_file(dir / "test_batch.bin", record(0));
   const DataSource source = load_cifar(dir.path());
   CHECK(source.num_classes() == 10);
   CHECK(source.class_names[9] == "9");
@@ -86,11 +83,11 @@ TEST_CASE("CIFAR-10 layout without names has ten numbered classes") {
 }
 
 TEST_CASE("CIFAR-100 layout: fine labels, coarse ones kept") {
-  const TempFolder dir;
-  put(dir / "train.bin", record(99, 4) + record(7, 19));
-  put(dir / "test.bin", record(0, 1));
-  put(dir / "fine_label_names.txt", hundred_names());
-  put(dir / "coarse_label_names.txt", "x\ny\n");
+  const TempDir dir;
+  put_file(dir / "train.bin", record(99, 4) + record(7, 19));
+  put_file(dir / "test.bin", record(0, 1));
+  put_file(dir / "fine_label_names.txt", hundred_names());
+  put_file(dir / "coarse_label_names.txt", "x\ny\n");
   const DataSource source = load_source(dir.path().string());
   CHECK(source.format == DataSource::Format::cifar100);
   CHECK(source.num_classes() == 100);
@@ -101,11 +98,11 @@ TEST_CASE("CIFAR-100 layout: fine labels, coarse ones kept") {
 }
 
 TEST_CASE("what is written in a CIFAR layout is what was read, byte for byte") {
-  const TempFolder dir;
-  put(dir / "in/train.bin", record(99, 4) + record(7, 19));
-  put(dir / "in/test.bin", record(0, 1));
-  put(dir / "in/fine_label_names.txt", hundred_names());
-  put(dir / "in/coarse_label_names.txt", "x\ny\n");
+  const TempDir dir;
+  put_file(dir / "in/train.bin", record(99, 4) + record(7, 19));
+  put_file(dir / "in/test.bin", record(0, 1));
+  put_file(dir / "in/fine_label_names.txt", hundred_names());
+  put_file(dir / "in/coarse_label_names.txt", "x\ny\n");
   std::filesystem::create_directories(dir / "out");
   save_cifar(load_cifar(dir / "in"), dir / "out");
   for (const char* file :
@@ -115,9 +112,9 @@ TEST_CASE("what is written in a CIFAR layout is what was read, byte for byte") {
   }
   CHECK(files_in(dir / "out").size() == 4);
 
-  put(dir / "ten/data_batch_1.bin", record(1) + record(0));
-  put(dir / "ten/test_batch.bin", record(1));
-  put(dir / "ten/batches.meta.txt", "a\nb\n");
+  put_file(dir / "ten/data_batch_1.bin", record(1) + record(0));
+  put_file(dir / "ten/test_batch.bin", record(1));
+  put_file(dir / "ten/batches.meta.txt", "a\nb\n");
   std::filesystem::create_directories(dir / "out10");
   save_cifar(load_cifar(dir / "ten"), dir / "out10");
   for (const char* file : {"data_batch_1.bin", "test_batch.bin", "batches.meta.txt"}) {
@@ -127,54 +124,54 @@ TEST_CASE("what is written in a CIFAR layout is what was read, byte for byte") {
 }
 
 TEST_CASE("damaged CIFAR folders are refused by file, and by record") {
-  const TempFolder dir;
+  const TempDir dir;
   const auto error = [&] { return error_of([&] { load_source(dir.path().string()); }); };
-  put(dir / "data_batch_1.bin", record(1));
-  CHECK(has(error(), "test_batch.bin: expected this file"));
-  put(dir / "test_batch.bin", "");
-  CHECK(has(error(), "test_batch.bin: expected records of 3073 bytes"));
-  CHECK(has(error(), "empty"));
-  put(dir / "test_batch.bin", record(1).substr(1));
-  CHECK(has(error(), "test_batch.bin: expected a multiple of the record size 3073"));
-  CHECK(has(error(), "got 3072 bytes"));
-  put(dir / "test_batch.bin", record(1) + record(10));
-  CHECK(has(error(), "test_batch.bin: record 1: expected a label below 10, got 10"));
-  put(dir / "batches.meta.txt", "only\n");
-  CHECK(has(error(), "data_batch_1.bin: record 0: expected a label below 1, got 1"));
-  put(dir / "batches.meta.txt", "");
-  CHECK(has(error(), "batches.meta.txt: expected 1 to 256 names, got 0"));
-  put(dir / "batches.meta.txt", "a\n\nb\n");
-  CHECK(has(error(), "line 2 is empty"));
+  put_file(dir / "data_batch_1.bin", record(1));
+  CHECK(contains(error(), "test_batch.bin: expected this file"));
+  put_file(dir / "test_batch.bin", "");
+  CHECK(contains(error(), "test_batch.bin: expected records of 3073 bytes"));
+  CHECK(contains(error(), "empty"));
+  put_file(dir / "test_batch.bin", record(1).substr(1));
+  CHECK(contains(error(), "test_batch.bin: expected a multiple of the record size 3073"));
+  CHECK(contains(error(), "got 3072 bytes"));
+  put_file(dir / "test_batch.bin", record(1) + record(10));
+  CHECK(contains(error(), "test_batch.bin: record 1: expected a label below 10, got 10"));
+  put_file(dir / "batches.meta.txt", "only\n");
+  CHECK(contains(error(), "data_batch_1.bin: record 0: expected a label below 1, got 1"));
+  put_file(dir / "batches.meta.txt", "");
+  CHECK(contains(error(), "batches.meta.txt: expected 1 to 256 names, got 0"));
+  put_file(dir / "batches.meta.txt", "a\n\nb\n");
+  CHECK(contains(error(), "line 2 is empty"));
   std::filesystem::remove(dir / "data_batch_1.bin");
-  CHECK(has(error(), "expected data_batch_*.bin"));
+  CHECK(contains(error(), "expected data_batch_*.bin"));
 }
 
 TEST_CASE("damaged CIFAR-100 folders") {
-  const TempFolder dir;
+  const TempDir dir;
   const auto error = [&] { return error_of([&] { load_source(dir.path().string()); }); };
-  put(dir / "test.bin", record(0, 1));
-  CHECK(has(error(), "train.bin: expected this file (cifar100 layout)"));
-  put(dir / "train.bin", record(100, 1));
-  CHECK(has(error(), "train.bin: record 0: expected a label below 100, got 100"));
-  put(dir / "train.bin", record(5));  // a CIFAR-10 record
-  CHECK(has(error(), "train.bin: expected a multiple of the record size 3074"));
-  put(dir / "train.bin", record(5, 1));
-  put(dir / "fine_label_names.txt", "a\nb\n");
-  CHECK(has(error(), "fine_label_names.txt: expected 100 names, got 2"));
+  put_file(dir / "test.bin", record(0, 1));
+  CHECK(contains(error(), "train.bin: expected this file (cifar100 layout)"));
+  put_file(dir / "train.bin", record(100, 1));
+  CHECK(contains(error(), "train.bin: record 0: expected a label below 100, got 100"));
+  put_file(dir / "train.bin", record(5));  // a CIFAR-10 record
+  CHECK(contains(error(), "train.bin: expected a multiple of the record size 3074"));
+  put_file(dir / "train.bin", record(5, 1));
+  put_file(dir / "fine_label_names.txt", "a\nb\n");
+  CHECK(contains(error(), "fine_label_names.txt: expected 100 names, got 2"));
   std::filesystem::remove(dir / "train.bin");
   std::filesystem::create_directories(dir / "train.bin");
-  CHECK(has(error(), "train.bin: expected this file"));
+  CHECK(contains(error(), "train.bin: expected this file"));
 }
 
 TEST_CASE("places that hold no data set are told what would be one") {
-  const TempFolder dir;
-  CHECK(has(error_of([&] { load_source((dir / "nothing").string()); }), "no such folder"));
-  CHECK(has(error_of([&] { load_source(dir.path().string()); }), "synthetic:NAME"));
-  CHECK(has(error_of([&] { load_source("synthetic:cats"); }), "shapes"));
+  const TempDir dir;
+  CHECK(contains(error_of([&] { load_source((dir / "nothing").string()); }), "no such folder"));
+  CHECK(contains(error_of([&] { load_source(dir.path().string()); }), "synthetic:NAME"));
+  CHECK(contains(error_of([&] { load_source("synthetic:cats"); }), "shapes"));
 }
 
 TEST_CASE("images that do not fit a CIFAR layout are not written") {
-  const TempFolder dir;
+  const TempDir dir;
   ImageSet set;
   set.height = set.width = 32;
   set.pixels.assign(3 * plane, 0);
@@ -182,16 +179,16 @@ TEST_CASE("images that do not fit a CIFAR layout are not written") {
   const auto write = [&](DataSource::Format format) {
     return error_of([&] { save_cifar_records(set, format, dir / "x.bin"); });
   };
-  CHECK(has(write(DataSource::Format::cifar10), "label below 256, got 256"));
+  CHECK(contains(write(DataSource::Format::cifar10), "label below 256, got 256"));
   set.labels = {100};
-  CHECK(has(write(DataSource::Format::cifar100), "label below 100, got 100"));
+  CHECK(contains(write(DataSource::Format::cifar100), "label below 100, got 100"));
   set.height = 16;
-  CHECK(has(write(DataSource::Format::cifar10), "expected images of 32 x 32, got 16 x 32"));
+  CHECK(contains(write(DataSource::Format::cifar10), "expected images of 32 x 32, got 16 x 32"));
   CHECK(files_in(dir.path()).empty());
 }
 
 TEST_CASE("a folder is written whole or not at all") {
-  const TempFolder dir;
+  const TempDir dir;
   const auto fill = [](const std::filesystem::path& folder) {
     write_file_atomically(folder / "a", "text");
   };
@@ -201,10 +198,10 @@ TEST_CASE("a folder is written whole or not at all") {
   write_folder(dir / "empty/", fill);
   CHECK(read_file(dir / "empty/a", 10) == "text");
 
-  CHECK(has(error_of([&] { write_folder(dir / "new", fill); }), "it has contents"));
-  put(dir / "file", "x");
-  CHECK(has(error_of([&] { write_folder(dir / "file", fill); }), "a file of that name"));
-  CHECK(has(error_of([&] { write_folder(dir / "file/inner", fill); }), "cannot be created"));
+  CHECK(contains(error_of([&] { write_folder(dir / "new", fill); }), "it has contents"));
+  put_file(dir / "file", "x");
+  CHECK(contains(error_of([&] { write_folder(dir / "file", fill); }), "a file of that name"));
+  CHECK(contains(error_of([&] { write_folder(dir / "file/inner", fill); }), "cannot be created"));
   const auto failing = [&](const std::filesystem::path& folder) {
     fill(folder);
     fail("midway");
@@ -215,7 +212,7 @@ TEST_CASE("a folder is written whole or not at all") {
 
 TEST_CASE("a disk that is full leaves nothing behind") {
   // A limit on the file size makes a write fail midway, as a full disk does.
-  const TempFolder dir;
+  const TempDir dir;
   rlimit before{};
   REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
   const auto handler = std::signal(SIGXFSZ, SIG_IGN);
@@ -238,8 +235,8 @@ TEST_CASE("a disk that is full leaves nothing behind") {
   });
   setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, handler);
-  CHECK(has(message, "data_batch_1.bin"));
-  CHECK(has(small_file, "a.png: cannot write 5000 bytes"));
+  CHECK(contains(message, "data_batch_1.bin"));
+  CHECK(contains(small_file, "a.png: cannot write 5000 bytes"));
   CHECK(files_in(dir.path()).empty());
 }
 

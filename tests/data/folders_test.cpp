@@ -4,15 +4,12 @@
 #include "data/synthetic.h"
 #include "engine/atomic_file.h"
 #include "tests/catch.h"
-#include "tests/data/temp_folder.h"
+#include "tests/error_of.h"
+#include "tests/temp_dir.h"
 
 namespace ek {
 namespace {
 
-using test::error_of;
-using test::has;
-using test::put;
-using test::TempFolder;
 using Bytes = std::vector<std::uint8_t>;
 
 void png(const std::filesystem::path& file, std::int64_t height, std::int64_t width, int value) {
@@ -63,14 +60,14 @@ std::string huge_png() {
 }  // namespace
 
 TEST_CASE("class folders are read in alphabetical order") {
-  const TempFolder dir;
+  const TempDir dir;
   png(dir / "train/dog/b.png", 2, 3, 20);
   png(dir / "train/dog/a.PNG", 2, 3, 10);
   png(dir / "train/cat/z.png", 2, 3, 30);
   png(dir / "test/dog/q.png", 2, 3, 40);
-  put(dir / "train/dog/notes.txt", "no image");
-  put(dir / "train/.hidden/x.txt", "no class");
-  put(dir / "train/list.txt", "no class");
+  put_file(dir / "train/dog/notes.txt", "no image");
+  put_file(dir / "train/.hidden/x.txt", "no class");
+  put_file(dir / "train/list.txt", "no class");
   const DataSource source = load_source(dir.path().string());
   CHECK(source.format == DataSource::Format::folders);
   CHECK(source.class_names == std::vector<std::string>{"cat", "dog"});
@@ -85,83 +82,83 @@ TEST_CASE("class folders are read in alphabetical order") {
 }
 
 TEST_CASE("grey images, with and without alpha, become RGB") {
-  const TempFolder dir;
-  put(dir / "grey.png", grey_png());
+  const TempDir dir;
+  put_file(dir / "grey.png", grey_png());
   const Image image = read_image(dir / "grey.png");
   CHECK(image.height == 1);
   CHECK(image.width == 2);
   CHECK(image.pixels == Bytes{7, 7, 7, 200, 200, 200});
-  put(dir / "grey_alpha.png", grey_alpha_png());
+  put_file(dir / "grey_alpha.png", grey_alpha_png());
   CHECK(read_image(dir / "grey_alpha.png").pixels == Bytes{9, 9, 9});
 }
 
 TEST_CASE("JPEG files are read; truncated ones are not filled up") {
-  const TempFolder dir;
+  const TempDir dir;
   const std::string whole = jpeg();
-  put(dir / "a.jpg", whole);
+  put_file(dir / "a.jpg", whole);
   const Image image = read_image(dir / "a.jpg");
   CHECK(image.height == 8);
   CHECK(image.width == 8);
   CHECK(image.pixels == Bytes(8 * 8 * 3, 153));
   for (const std::size_t cut : {whole.size() - 2, whole.size() / 2, std::size_t(20)}) {
-    put(dir / "cut.jpg", whole.substr(0, cut));
+    put_file(dir / "cut.jpg", whole.substr(0, cut));
     const std::string message = error_of([&] { read_image(dir / "cut.jpg"); });
     CAPTURE(cut, message);
-    CHECK(has(message, "cut.jpg: truncated JPEG"));
+    CHECK(contains(message, "cut.jpg: truncated JPEG"));
   }
 }
 
 TEST_CASE("every truncation and every flipped byte of a PNG is noticed") {
-  const TempFolder dir;
+  const TempDir dir;
   png(dir / "whole.png", 4, 5, 50);
   const std::string whole = read_file(dir / "whole.png", 1 << 20);
   for (std::size_t cut = 0; cut < whole.size(); ++cut) {
-    put(dir / "cut.png", whole.substr(0, cut));
+    put_file(dir / "cut.png", whole.substr(0, cut));
     const std::string message = error_of([&] { read_image(dir / "cut.png"); });
     CAPTURE(cut, message);
-    CHECK(has(message, "cut.png: "));
+    CHECK(contains(message, "cut.png: "));
   }
   for (std::size_t at = 0; at < whole.size(); ++at) {
     std::string damaged = whole;
     damaged[at] = char(damaged[at] ^ 0x10);
-    put(dir / "bad.png", damaged);
+    put_file(dir / "bad.png", damaged);
     const std::string message = error_of([&] { read_image(dir / "bad.png"); });
     CAPTURE(at, message);
-    CHECK(has(message, "bad.png: "));
+    CHECK(contains(message, "bad.png: "));
   }
 }
 
 TEST_CASE("a header that claims a huge picture is refused before it costs memory") {
-  const TempFolder dir;
-  put(dir / "huge.png", huge_png());
-  CHECK(has(error_of([&] { read_image(dir / "huge.png"); }), "huge.png: "));
+  const TempDir dir;
+  put_file(dir / "huge.png", huge_png());
+  CHECK(contains(error_of([&] { read_image(dir / "huge.png"); }), "huge.png: "));
 }
 
 TEST_CASE("class folders that do not fit together are refused by name") {
-  const TempFolder dir;
+  const TempDir dir;
   const auto error = [&] { return error_of([&] { load_source(dir.path().string()); }); };
   png(dir / "train/cat/a.png", 4, 4, 0);
-  CHECK(has(error(), "test: expected a folder of class folders"));
+  CHECK(contains(error(), "test: expected a folder of class folders"));
   std::filesystem::create_directories(dir / "test");
-  CHECK(has(error(), "test: expected PNG or JPEG images"));
+  CHECK(contains(error(), "test: expected PNG or JPEG images"));
   png(dir / "test/cat/a.png", 4, 5, 0);
-  CHECK(has(error(), "test/cat/a.png: expected the size of "));
-  CHECK(has(error(), "train/cat/a.png, 4 x 4, got 4 x 5"));
+  CHECK(contains(error(), "test/cat/a.png: expected the size of "));
+  CHECK(contains(error(), "train/cat/a.png, 4 x 4, got 4 x 5"));
   png(dir / "test/cat/a.png", 4, 4, 0);
   CHECK(error().empty());
   png(dir / "test/cow/a.png", 4, 4, 0);
-  CHECK(has(error(), "cow: expected one of the 1 classes under train"));
+  CHECK(contains(error(), "cow: expected one of the 1 classes under train"));
   std::filesystem::remove_all(dir / "test/cow");
   std::filesystem::create_directories(dir / "train/dog");
-  CHECK(has(error(), "train/dog: expected PNG or JPEG images, found none"));
-  put(dir / "train/dog/a.png", "<html>");
-  CHECK(has(error(), "dog/a.png: expected a PNG or JPEG image"));
-  put(dir / "train/dog/a.png", "");
-  CHECK(has(error(), "dog/a.png: expected a PNG or JPEG image"));
+  CHECK(contains(error(), "train/dog: expected PNG or JPEG images, found none"));
+  put_file(dir / "train/dog/a.png", "<html>");
+  CHECK(contains(error(), "dog/a.png: expected a PNG or JPEG image"));
+  put_file(dir / "train/dog/a.png", "");
+  CHECK(contains(error(), "dog/a.png: expected a PNG or JPEG image"));
 }
 
 TEST_CASE("what is written as class folders is what was there") {
-  const TempFolder dir;
+  const TempDir dir;
   const DataSource made = make_synthetic("shapes", 4, {.train_per_class = 2, .test_per_class = 1});
   save_folders(made, dir.path());
   const DataSource read = load_folders(dir.path());
@@ -176,8 +173,8 @@ TEST_CASE("what is written as class folders is what was there") {
     CAPTURE(name, i);
     CHECK(std::equal(drawn.begin(), drawn.end(), decoded.begin(), decoded.end()));
   }
-  CHECK(has(error_of([&] { save_class_folders(made.train, {"../up"}, dir / "x"); }),
-            "cannot be a folder name"));
+  CHECK(contains(error_of([&] { save_class_folders(made.train, {"../up"}, dir / "x"); }),
+                 "cannot be a folder name"));
 }
 
 }  // namespace ek

@@ -10,13 +10,12 @@
 #include "data/pipelines.h"
 #include "data/synthetic.h"
 #include "tests/catch.h"
-#include "tests/data/temp_folder.h"
+#include "tests/error_of.h"
+#include "tests/temp_dir.h"
 
 namespace ek {
 namespace {
 
-using test::error_of;
-using test::has;
 using Ints = std::vector<std::int64_t>;
 
 const DataSource& shapes() {
@@ -154,7 +153,7 @@ TEST_CASE("float64 batches are the float32 ones, unrounded") {
   CHECK(wide.images.dtype() == DType::float64);
   CHECK(same(wide.images.to(DType::float32), narrow.images));
   spec.dtype = DType::bfloat16;
-  CHECK(has(error_of([&] { make_batch(spec, 1); }), "bfloat16"));
+  CHECK(contains(error_of([&] { make_batch(spec, 1); }), "bfloat16"));
 }
 
 TEST_CASE("a meta stream starts afresh with each training epoch") {
@@ -229,19 +228,20 @@ TEST_CASE("streams that do not fit together") {
     CHECK(error_of([&] { Loader(spec, 0).next(); }) == message);
     return message;
   };
-  CHECK(has(error([](StreamSpec& s) { s.images = nullptr; }), "expected images"));
-  CHECK(has(error([](StreamSpec& s) { s.sampler = nullptr; }), "expected images and a sampler"));
-  CHECK(has(error([](StreamSpec& s) { s.subset[3] = 30; }), "records below 30, got 30"));
-  CHECK(has(error([](StreamSpec& s) { s.subset.resize(3); }), "a subset of 3"));
-  CHECK(has(error([](StreamSpec& s) { s.augment.height = 16; }), "got one for 16 x 32"));
-  CHECK(has(error([](StreamSpec& s) { s.views = 0; }), "views"));
-  CHECK(has(error([](StreamSpec& s) { s.batch_size = 0; }), "batch_size"));
-  CHECK(has(error([](StreamSpec& s) { s.last_batch = "fold"; }), "last_batch"));
-  CHECK(has(error_of([] { Loader(stream(), -1); }), "first step"));
-  CHECK(has(error_of([] { Loader(stream(), 0, -1); }), "prefetch"));
+  CHECK(contains(error([](StreamSpec& s) { s.images = nullptr; }), "expected images"));
+  CHECK(
+      contains(error([](StreamSpec& s) { s.sampler = nullptr; }), "expected images and a sampler"));
+  CHECK(contains(error([](StreamSpec& s) { s.subset[3] = 30; }), "records below 30, got 30"));
+  CHECK(contains(error([](StreamSpec& s) { s.subset.resize(3); }), "a subset of 3"));
+  CHECK(contains(error([](StreamSpec& s) { s.augment.height = 16; }), "got one for 16 x 32"));
+  CHECK(contains(error([](StreamSpec& s) { s.views = 0; }), "views"));
+  CHECK(contains(error([](StreamSpec& s) { s.batch_size = 0; }), "batch_size"));
+  CHECK(contains(error([](StreamSpec& s) { s.last_batch = "fold"; }), "last_batch"));
+  CHECK(contains(error_of([] { Loader(stream(), -1); }), "first step"));
+  CHECK(contains(error_of([] { Loader(stream(), 0, -1); }), "prefetch"));
   const Ints outside{10};
-  CHECK(has(error_of([&] { whole(shapes().train, Ints{30}, eval_spec("eval", "", 32, 32)); }),
-            "records below 30"));
+  CHECK(contains(error_of([&] { whole(shapes().train, Ints{30}, eval_spec("eval", "", 32, 32)); }),
+                 "records below 30"));
 }
 
 TEST_CASE("pipelines and their constants by name") {
@@ -273,10 +273,10 @@ TEST_CASE("pipelines and their constants by name") {
   const auto error = [](const char* name, const char* normalize, std::int64_t side) {
     return error_of([&] { pipeline_spec(name, normalize, side, 32); });
   };
-  CHECK(has(error("cifar-fancy", "", 32), "expected one of cifar-basic"));
-  CHECK(has(error("cifar-aa", "", 32), "cifar-aa is not in this version"));
-  CHECK(has(error("cifar-basic", "cifar-b", 32), "expected one of cifar-a"));
-  CHECK(has(error("cifar-reflect", "", 4), "too small"));
+  CHECK(contains(error("cifar-fancy", "", 32), "expected one of cifar-basic"));
+  CHECK(contains(error("cifar-aa", "", 32), "cifar-aa is not in this version"));
+  CHECK(contains(error("cifar-basic", "cifar-b", 32), "expected one of cifar-a"));
+  CHECK(contains(error("cifar-reflect", "", 4), "too small"));
 }
 
 }  // namespace ek

@@ -7,13 +7,12 @@
 #include "data/mt19937.h"
 #include "engine/atomic_file.h"
 #include "tests/catch.h"
-#include "tests/data/temp_folder.h"
+#include "tests/error_of.h"
+#include "tests/temp_dir.h"
 
 namespace ek {
 namespace {
 
-using test::error_of;
-using test::has;
 using Counts = std::vector<std::int64_t>;
 
 const nlohmann::json& golden() {
@@ -63,10 +62,11 @@ TEST_CASE("long-tail counts are those of the papers in all 36 combinations") {
 TEST_CASE("step profile, one class, and profiles that make no sense") {
   CHECK(profile_counts("step", 500, 100, 5) == Counts{500, 500, 5, 5, 5});
   CHECK(profile_counts("exponential", 7, 100, 1) == Counts{7});
-  CHECK(has(error_of([] { profile_counts("linear", 5, 10, 3); }), "exponential, step or none"));
-  CHECK(has(error_of([] { profile_counts("step", 5, 0.5, 3); }), "imbalance"));
-  CHECK(has(error_of([] { profile_counts("step", 5, std::nan(""), 3); }), "imbalance"));
-  CHECK(has(error_of([] { profile_counts("step", 0, 10, 3); }), "n_max"));
+  CHECK(
+      contains(error_of([] { profile_counts("linear", 5, 10, 3); }), "exponential, step or none"));
+  CHECK(contains(error_of([] { profile_counts("step", 5, 0.5, 3); }), "imbalance"));
+  CHECK(contains(error_of([] { profile_counts("step", 5, std::nan(""), 3); }), "imbalance"));
+  CHECK(contains(error_of([] { profile_counts("step", 0, 10, 3); }), "n_max"));
 }
 
 TEST_CASE("groups at their borders") {
@@ -155,16 +155,16 @@ TEST_CASE("profile none keeps what there is, up to n_max") {
 TEST_CASE("splits that cannot be made name the class") {
   const ImageSet set = labels_only({0, 0, 0, 0, 0, 1, 1, 1});
   const auto error = [&](SplitSpec spec) { return error_of([&] { make_split(set, 2, spec); }); };
-  CHECK(has(error({.imbalance = 1, .n_max = 5}), "class 1: expected 5 training"));
-  CHECK(has(error({.imbalance = 100, .n_max = 5}), "class 1: expected at least one training"));
-  CHECK(has(error({.meta_per_class = 3}), "meta_per_class"));
-  CHECK(has(error({.profile = "none", .meta_per_class = 3}), "class 1"));
-  CHECK(has(error({.subset = "random"}), "ldam or first"));
-  CHECK(has(error({.subset_seed = std::uint64_t(1) << 32}), "subset_seed"));
-  CHECK(has(error({.profile = "pareto"}), "pareto"));
-  CHECK(has(error({.meta_per_class = -1}), "meta_per_class"));
-  CHECK(has(error_of([&] { make_split(labels_only({}), 2, {}); }), "got none"));
-  CHECK(has(error_of([&] { make_split(set, 1, {}); }), "record 5"));
+  CHECK(contains(error({.imbalance = 1, .n_max = 5}), "class 1: expected 5 training"));
+  CHECK(contains(error({.imbalance = 100, .n_max = 5}), "class 1: expected at least one training"));
+  CHECK(contains(error({.meta_per_class = 3}), "meta_per_class"));
+  CHECK(contains(error({.profile = "none", .meta_per_class = 3}), "class 1"));
+  CHECK(contains(error({.subset = "random"}), "ldam or first"));
+  CHECK(contains(error({.subset_seed = std::uint64_t(1) << 32}), "subset_seed"));
+  CHECK(contains(error({.profile = "pareto"}), "pareto"));
+  CHECK(contains(error({.meta_per_class = -1}), "meta_per_class"));
+  CHECK(contains(error_of([&] { make_split(labels_only({}), 2, {}); }), "got none"));
+  CHECK(contains(error_of([&] { make_split(set, 1, {}); }), "record 5"));
 }
 
 TEST_CASE("a manifest says what the split was, and refuses another") {
@@ -179,7 +179,7 @@ TEST_CASE("a manifest says what the split was, and refuses another") {
   CHECK(json["thresholds"] == nlohmann::json({{"many_above", 100}, {"few_below", 20}}));
   CHECK(json["hash"] == fmt::format("{:016x}", split.hash));
 
-  const test::TempFolder folder;
+  const TempDir folder;
   write_file_atomically(folder / "manifest.json", json.dump());
   const Manifest read = read_manifest(folder / "manifest.json");
   CHECK(read.spec.n_max == 25);
@@ -192,14 +192,14 @@ TEST_CASE("a manifest says what the split was, and refuses another") {
   const auto next = manifest_json(source, make_split(source.train, 4, other));
   const std::string message =
       error_of([&] { require_same_split(read, "run A", parse_manifest(next, "b"), "run B"); });
-  CHECK(has(message, "run B: expected the split of run A"));
-  CHECK(has(message, "seed 8"));
-  CHECK(!has(message, "\n"));
+  CHECK(contains(message, "run B: expected the split of run A"));
+  CHECK(contains(message, "seed 8"));
+  CHECK(!contains(message, "\n"));
 
   nlohmann::json edited = json;
   edited["counts"][0] = 24;
-  CHECK(has(error_of([&] { require_same_split(read, "a", parse_manifest(edited, "b"), "b"); }),
-            "counts"));
+  CHECK(contains(error_of([&] { require_same_split(read, "a", parse_manifest(edited, "b"), "b"); }),
+                 "counts"));
 }
 
 TEST_CASE("a manifest is untrusted") {
@@ -208,14 +208,14 @@ TEST_CASE("a manifest is untrusted") {
   for (const char* key : {"data", "split", "counts", "meta_total", "hash"}) {
     nlohmann::json lacking = json;
     lacking.erase(key);
-    CHECK(has(error_of([&] { parse_manifest(lacking, "m"); }), fmt::format("key {} ", key)));
+    CHECK(contains(error_of([&] { parse_manifest(lacking, "m"); }), fmt::format("key {} ", key)));
     nlohmann::json wrong = json;
     wrong[key] = nullptr;
-    CHECK(has(error_of([&] { parse_manifest(wrong, "m"); }), "m: manifest: key"));
+    CHECK(contains(error_of([&] { parse_manifest(wrong, "m"); }), "m: manifest: key"));
   }
-  const test::TempFolder folder;
-  test::put(folder / "manifest.json", "{\"data\":");
-  CHECK(has(error_of([&] { read_manifest(folder / "manifest.json"); }), "expected JSON"));
+  const TempDir folder;
+  put_file(folder / "manifest.json", "{\"data\":");
+  CHECK(contains(error_of([&] { read_manifest(folder / "manifest.json"); }), "expected JSON"));
 }
 
 }  // namespace ek

@@ -8,13 +8,12 @@
 #include <set>
 
 #include "tests/catch.h"
-#include "tests/data/temp_folder.h"
+#include "tests/error_of.h"
+#include "tests/temp_dir.h"
 
 namespace ek {
 namespace {
 
-using test::error_of;
-using test::has;
 constexpr SyntheticSize small{.train_per_class = 6, .test_per_class = 4};
 
 std::vector<std::uint8_t> bytes_of(std::span<const std::uint8_t> image) {
@@ -92,9 +91,9 @@ TEST_CASE("hard classes are noisier than easy ones") {
 }
 
 TEST_CASE("synthetic data that does not exist") {
-  CHECK(has(error_of([] { make_synthetic("cats"); }), "expected one of shapes, got cats"));
-  CHECK(has(error_of([] { make_synthetic("shapes", 0, {.train_per_class = 0}); }),
-            "at least one image per class"));
+  CHECK(contains(error_of([] { make_synthetic("cats"); }), "expected one of shapes, got cats"));
+  CHECK(contains(error_of([] { make_synthetic("shapes", 0, {.train_per_class = 0}); }),
+                 "at least one image per class"));
 }
 
 }  // namespace ek

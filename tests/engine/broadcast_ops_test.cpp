@@ -2,8 +2,8 @@
 
 #include "engine/ops.h"
 #include "tests/catch.h"
-#include "tests/engine/error_text.h"
 #include "tests/engine/gradcheck.h"
+#include "tests/error_of.h"
 
 using ek::DType;
 using ek::Shape;
@@ -101,21 +101,21 @@ TEST_CASE("float32 sums of many terms stay close") {
 
 TEST_CASE("broadcast errors name the op and the shapes") {
   Tensor x = random_tensor({2, 3}, 1);
-  CHECK(error_text([&] {
+  CHECK(error_of([&] {
           ops::broadcast_to(x, {2, 4});
         }) ==
         "broadcast_to: [2, 3] cannot become [2, 4] (equal ranks, each extent equal or 1 on the "
         "small side)");
-  CHECK(error_text([&] {
+  CHECK(error_of([&] {
           ops::broadcast_to(x, {1, 2, 3});
         }) ==
         "broadcast_to: [2, 3] cannot become [1, 2, 3] (equal ranks, each extent equal or 1 on the "
         "small side)");
-  CHECK(error_text([&] { ops::sum_to(x, {2}); }) ==
+  CHECK(error_of([&] { ops::sum_to(x, {2}); }) ==
         "sum_to: [2, 3] cannot become [2] (equal ranks, each extent equal or 1 on the small side)");
-  CHECK(error_text([&] { ops::mean(Tensor::empty({0}, DType::float32)); }) ==
+  CHECK(error_of([&] { ops::mean(Tensor::empty({0}, DType::float32)); }) ==
         "mean: shape [0] holds no element");
-  CHECK(error_text([&] { ops::sum(index_tensor({1})); }) ==
+  CHECK(error_of([&] { ops::sum(index_tensor({1})); }) ==
         "sum: x is int64 [1], a floating-point dtype is wanted");
-  CHECK(error_text([&] { ops::sum_to(Tensor(), {1}); }) == "sum_to: x is undefined");
+  CHECK(error_of([&] { ops::sum_to(Tensor(), {1}); }) == "sum_to: x is undefined");
 }

@@ -4,8 +4,8 @@
 #include "engine/communicator.h"
 #include "engine/ops.h"
 #include "tests/catch.h"
-#include "tests/engine/error_text.h"
 #include "tests/engine/gradcheck.h"
+#include "tests/error_of.h"
 
 using ek::DType;
 using ek::Shape;
@@ -78,8 +78,8 @@ TEST_CASE("all_gather of two ranks: the cotangent is this rank's rows of the sum
 }
 
 TEST_CASE("collective errors name the op") {
-  CHECK(error_text([] { ops::all_reduce(index_tensor({1})); }) ==
+  CHECK(error_of([] { ops::all_reduce(index_tensor({1})); }) ==
         "all_reduce: x is int64 [1], a floating-point dtype is wanted");
-  CHECK(error_text([] { ops::all_gather(Tensor::full({}, 1, DType::float32)); }) ==
+  CHECK(error_of([] { ops::all_gather(Tensor::full({}, 1, DType::float32)); }) ==
         "all_gather: x is a scalar, rank 1 or more is wanted");
 }

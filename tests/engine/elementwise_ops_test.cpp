@@ -3,8 +3,8 @@
 
 #include "engine/ops.h"
 #include "tests/catch.h"
-#include "tests/engine/error_text.h"
 #include "tests/engine/gradcheck.h"
+#include "tests/error_of.h"
 
 using ek::DType;
 using ek::Shape;
@@ -171,26 +171,26 @@ TEST_CASE("cast converts the value, and cotangents and tangents back and forth")
 TEST_CASE("elementwise and identity errors name the op and what came") {
   Tensor a = random_tensor({2, 3}, 1), b = random_tensor({3, 2}, 1);
   Tensor narrow = a.to(DType::float32), index = index_tensor({1, 2});
-  CHECK(error_text([&] { ops::add(a, b); }) ==
+  CHECK(error_of([&] { ops::add(a, b); }) ==
         "add: float64 [3, 2] on cpu does not match float64 [2, 3] on cpu");
-  CHECK(error_text([&] { ops::mul(a, narrow); }) ==
+  CHECK(error_of([&] { ops::mul(a, narrow); }) ==
         "mul: float32 [2, 3] on cpu does not match float64 [2, 3] on cpu");
-  CHECK(error_text([&] { ops::sub(a, Tensor()); }) == "sub: the second argument is undefined");
-  CHECK(error_text([&] { ops::add(index, index); }) ==
+  CHECK(error_of([&] { ops::sub(a, Tensor()); }) == "sub: the second argument is undefined");
+  CHECK(error_of([&] { ops::add(index, index); }) ==
         "add: dtype int64 is not supported (float32 and float64 are), shape [2]");
-  CHECK(error_text([&] { ops::exp(index); }) ==
+  CHECK(error_of([&] { ops::exp(index); }) ==
         "exp: x is int64 [2], a floating-point dtype is wanted");
-  CHECK(error_text([&] { ops::exp(Tensor()); }) == "exp: x is undefined");
-  CHECK(error_text([&] { ops::relu(Tensor::empty({2}, DType::bfloat16)); }) ==
+  CHECK(error_of([&] { ops::exp(Tensor()); }) == "exp: x is undefined");
+  CHECK(error_of([&] { ops::relu(Tensor::empty({2}, DType::bfloat16)); }) ==
         "relu: dtype bfloat16 is not supported (float32 and float64 are), shape [2]");
-  CHECK(error_text([&] { ops::affine(index, 2); }) ==
+  CHECK(error_of([&] { ops::affine(index, 2); }) ==
         "affine: x is int64 [2], a floating-point dtype is wanted");
-  CHECK(error_text([&] {
+  CHECK(error_of([&] {
           ops::reshape(a, {4, 2});
         }) == "reshape: [2, 3] holds 6 elements, [4, 2] wants 8");
-  CHECK(error_text([&] { ops::cast(a, DType::bfloat16); }) ==
+  CHECK(error_of([&] { ops::cast(a, DType::bfloat16); }) ==
         "cast: bfloat16 is not supported as a result (float32 and float64 are), shape [2, 3]");
-  CHECK(error_text([&] { ops::cast(index, DType::float32); }) ==
+  CHECK(error_of([&] { ops::cast(index, DType::float32); }) ==
         "cast: x is int64 [2], a floating-point dtype is wanted");
-  CHECK(error_text([&] { ops::alias(Tensor()); }) == "alias: x is undefined");
+  CHECK(error_of([&] { ops::alias(Tensor()); }) == "alias: x is undefined");
 }

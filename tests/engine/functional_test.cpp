@@ -5,8 +5,8 @@
 #include "engine/allocator.h"
 #include "engine/ops.h"
 #include "tests/catch.h"
-#include "tests/engine/error_text.h"
 #include "tests/engine/gradcheck.h"
+#include "tests/error_of.h"
 
 using ek::Differentiable;
 using ek::DType;
@@ -280,11 +280,11 @@ TEST_CASE("a consuming call frees each saved tensor after its use, and refuses a
   // After it: the value (which lin still holds) and the gradient.
   CHECK(ek::memory_stats().live_total_bytes - before <= 2 * bytes + 4096);
   CHECK(lin.node_count() == 0);
-  CHECK(error_text([&] { lin.vjp(ct); }) ==
+  CHECK(error_of([&] { lin.vjp(ct); }) ==
         "vjp: this linearisation was consumed by an earlier call");
-  CHECK(error_text([&] { lin.jvp(params(ct)); }) ==
+  CHECK(error_of([&] { lin.jvp(params(ct)); }) ==
         "jvp: this linearisation was consumed by an earlier call");
-  CHECK(error_text([&] { std::move(lin).vjp(ct); }) ==
+  CHECK(error_of([&] { std::move(lin).vjp(ct); }) ==
         "vjp: this linearisation was consumed by an earlier call");
 }
 
@@ -296,7 +296,7 @@ TEST_CASE("Differentiable::no is refused where an enclosing tape differentiates 
       return lin.vjp(one, d)["x"];
     };
   };
-  CHECK(error_text([&] { ek::grad(through_inputs(Differentiable::no), params(x)); }) ==
+  CHECK(error_of([&] { ek::grad(through_inputs(Differentiable::no), params(x)); }) ==
         "exp: an enclosing tape differentiates through this derivative, and Differentiable::no "
         "would cut its path; pass Differentiable::yes");
   CHECK(std::abs(ek::grad(through_inputs(Differentiable::yes), params(x))["x"].item() -
@@ -321,7 +321,7 @@ TEST_CASE("a saved tensor cannot be written in place while a tape holds it") {
   {
     auto lin = ek::linearize([](const Params& p) { return ops::square(p["x"]); }, params(x));
     CHECK(
-        error_text([&] { x.mutable_data<double>("sgd"); }) ==
+        error_of([&] { x.mutable_data<double>("sgd"); }) ==
         "sgd: a tensor of shape [3] cannot be written in place, a tape holds 1 saved views of its "
         "old contents");
     std::move(lin).vjp(ct);
@@ -329,21 +329,21 @@ TEST_CASE("a saved tensor cannot be written in place while a tape holds it") {
   }
   auto lin = ek::linearize([](const Params& p) { return ops::square(p["x"]); }, params(x));
   ++x.storage()->version;  // as a write past the guard would leave it
-  CHECK(error_text([&] { lin.vjp(ct); }) ==
+  CHECK(error_of([&] { lin.vjp(ct); }) ==
         "tape: a saved tensor of shape [3] was written in place since (version 2, saved at 1)");
 }
 
 TEST_CASE("wrong directions and functions are refused with shapes") {
   Tensor x = random_tensor({3}, 1);
   auto f = [](const Params& p) { return ops::exp(p["x"]); };
-  CHECK(error_text([&] { ek::grad(f, params(x)); }) ==
+  CHECK(error_of([&] { ek::grad(f, params(x)); }) ==
         "grad: the function must return one element, shape [3] came");
   auto lin = ek::linearize(f, params(x));
-  CHECK(error_text([&] { lin.vjp(random_tensor({2}, 1)); }) ==
+  CHECK(error_of([&] { lin.vjp(random_tensor({2}, 1)); }) ==
         "vjp: a float64 of shape [3] was expected, float64 of shape [2] came");
-  CHECK(error_text([&] { lin.vjp(random_tensor({3}, 1).to(DType::float32)); }) ==
+  CHECK(error_of([&] { lin.vjp(random_tensor({3}, 1).to(DType::float32)); }) ==
         "vjp: a float64 of shape [3] was expected, float32 of shape [3] came");
-  CHECK(error_text([&] {
+  CHECK(error_of([&] {
           ek::linearize_tensors([](const Tensors&) { return Tensors{Tensor()}; }, {x});
         }) == "linearize: the function returned an undefined tensor");
 }

@@ -1,7 +1,7 @@
 #include "engine/ops.h"
 #include "tests/catch.h"
-#include "tests/engine/error_text.h"
 #include "tests/engine/gradcheck.h"
+#include "tests/error_of.h"
 
 using ek::DType;
 using ek::Shape;
@@ -66,30 +66,30 @@ TEST_CASE("gathers accept empty indices") {
 
 TEST_CASE("gather errors name the position, the value and the bound") {
   Tensor x = counting({3, 2});
-  CHECK(error_text([&] {
+  CHECK(error_of([&] {
           ops::take(x, index_tensor({0, 3}));
         }) == "take: index[1] = 3 is not in [0, 3)");
-  CHECK(error_text([&] {
+  CHECK(error_of([&] {
           ops::segment_sum(x, index_tensor({0, -1, 1}), 2);
         }) == "segment_sum: index[1] = -1 is not in [0, 2)");
-  CHECK(error_text([&] {
+  CHECK(error_of([&] {
           ops::segment_sum(x, index_tensor({0, 1}), 2);
         }) == "segment_sum: index is int64 [2], int64 [3] is wanted");
-  CHECK(error_text([&] {
+  CHECK(error_of([&] {
           ops::pick(x, index_tensor({0, 1, 2}));
         }) == "pick: index[2] = 2 is not in [0, 2)");
-  CHECK(error_text([&] {
+  CHECK(error_of([&] {
           ops::place(counting({2}), index_tensor({5, 0}), 5);
         }) == "place: index[0] = 5 is not in [0, 5)");
-  CHECK(error_text([&] { ops::take(x, counting({2})); }) ==
+  CHECK(error_of([&] { ops::take(x, counting({2})); }) ==
         "take: index is float64 [2], int64 [2] is wanted");
-  CHECK(error_text([&] { ops::take(x, Tensor()); }) == "take: index is undefined");
-  CHECK(error_text([&] { ops::take(Tensor::full({}, 1, DType::float32), index_tensor({0})); }) ==
+  CHECK(error_of([&] { ops::take(x, Tensor()); }) == "take: index is undefined");
+  CHECK(error_of([&] { ops::take(Tensor::full({}, 1, DType::float32), index_tensor({0})); }) ==
         "take: x is a scalar, rank 1 or more is wanted");
-  CHECK(error_text([&] {
+  CHECK(error_of([&] {
           ops::pick(counting({3}), index_tensor({0, 1, 2}));
         }) == "pick: x has shape [3], rank 2 is wanted");
-  CHECK(error_text([&] {
+  CHECK(error_of([&] {
           ops::take(index_tensor({1, 2}), index_tensor({0}));
         }) == "take: x is int64 [2], a floating-point dtype is wanted");
 }

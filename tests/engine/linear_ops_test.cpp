@@ -2,8 +2,8 @@
 
 #include "engine/ops.h"
 #include "tests/catch.h"
-#include "tests/engine/error_text.h"
 #include "tests/engine/gradcheck.h"
+#include "tests/error_of.h"
 
 using ek::DType;
 using ek::Shape;
@@ -88,18 +88,18 @@ TEST_CASE("cosine_linear of a zero row is zero, with finite derivatives") {
 
 TEST_CASE("linear errors name the op and the shapes") {
   Tensor x = random_tensor({4, 3}, 1), weight = random_tensor({5, 2}, 2);
-  CHECK(error_text([&] { ops::linear(x, weight, {}); }) ==
+  CHECK(error_of([&] { ops::linear(x, weight, {}); }) ==
         "linear: x [4, 3] has 3 features, weight [5, 2] wants 2");
-  CHECK(error_text([&] {
+  CHECK(error_of([&] {
           ops::linear(x, random_tensor({5, 3}, 1), random_tensor({4}, 1));
         }) == "linear: bias is float64 [4] on cpu, float64 [5] on cpu is wanted");
-  CHECK(error_text([&] { ops::linear(x, weight.to(DType::float32), {}); }) ==
+  CHECK(error_of([&] { ops::linear(x, weight.to(DType::float32), {}); }) ==
         "linear: x is float64 on cpu, weight is float32 on cpu");
-  CHECK(error_text([&] { ops::linear(random_tensor({3}, 1), weight, {}); }) ==
+  CHECK(error_of([&] { ops::linear(random_tensor({3}, 1), weight, {}); }) ==
         "linear: x has shape [3], rank 2 is wanted");
-  CHECK(error_text([&] { ops::cosine_linear(x, weight); }) ==
+  CHECK(error_of([&] { ops::cosine_linear(x, weight); }) ==
         "cosine_linear: x [4, 3] has 3 features, weight [5, 2] wants 2");
-  CHECK(error_text([&] {
+  CHECK(error_of([&] {
           ops::cosine_linear(x, random_tensor({5, 3}, 1), random_tensor({2}, 1));
         }) == "cosine_linear: scale is float64 [2], one element of float64 is wanted");
 }

@@ -1,7 +1,7 @@
 #include "engine/ops.h"
 #include "tests/catch.h"
-#include "tests/engine/error_text.h"
 #include "tests/engine/gradcheck.h"
+#include "tests/error_of.h"
 
 using ek::DType;
 using ek::Shape;
@@ -61,13 +61,13 @@ TEST_CASE("matmul with no inner extent is zero") {
 
 TEST_CASE("matmul errors name the shapes") {
   Tensor a = random_tensor({2, 3}, 1), b = random_tensor({2, 4}, 1);
-  CHECK(error_text([&] { ops::matmul(a, b); }) ==
+  CHECK(error_of([&] { ops::matmul(a, b); }) ==
         "matmul: inner extents differ, a [2, 3] times b [2, 4]");
-  CHECK(error_text([&] { ops::matmul(a, b, true, true); }) ==
+  CHECK(error_of([&] { ops::matmul(a, b, true, true); }) ==
         "matmul: inner extents differ, a [2, 3] transposed times b [2, 4] transposed");
-  CHECK(error_text([&] { ops::matmul(a, random_tensor({3}, 1)); }) ==
+  CHECK(error_of([&] { ops::matmul(a, random_tensor({3}, 1)); }) ==
         "matmul: b has shape [3], rank 2 is wanted");
-  CHECK(error_text([&] { ops::matmul(Tensor(), b); }) == "matmul: a is undefined");
-  CHECK(error_text([&] { ops::matmul(a, b.to(DType::float32), true); }) ==
+  CHECK(error_of([&] { ops::matmul(Tensor(), b); }) == "matmul: a is undefined");
+  CHECK(error_of([&] { ops::matmul(a, b.to(DType::float32), true); }) ==
         "matmul: a is float64 on cpu, b is float32 on cpu");
 }

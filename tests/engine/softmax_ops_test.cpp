@@ -3,8 +3,8 @@
 
 #include "engine/ops.h"
 #include "tests/catch.h"
-#include "tests/engine/error_text.h"
 #include "tests/engine/gradcheck.h"
+#include "tests/error_of.h"
 
 using ek::DType;
 using ek::Shape;
@@ -132,12 +132,12 @@ TEST_CASE("softmax_cross_entropy in float32 follows float64") {
 
 TEST_CASE("softmax errors name the op, the argument and what came") {
   Tensor logits = random_tensor({2, 3}, 1), labels = index_tensor({0, 2});
-  CHECK(error_text([&] { ops::softmax(random_tensor({3}, 1)); }) ==
+  CHECK(error_of([&] { ops::softmax(random_tensor({3}, 1)); }) ==
         "softmax: x has shape [3], rank 2 is wanted");
-  CHECK(error_text([&] { ops::logsumexp(labels); }) ==
+  CHECK(error_of([&] { ops::logsumexp(labels); }) ==
         "logsumexp: x is int64 [2], a floating-point dtype is wanted");
   auto loss_error = [&](const Tensor& y, const ops::SoftmaxLossOptions& options) {
-    return error_text([&] { ops::softmax_cross_entropy(logits, y, options); });
+    return error_of([&] { ops::softmax_cross_entropy(logits, y, options); });
   };
   const std::string name = "softmax_cross_entropy: ";
   CHECK(loss_error(index_tensor({0, 3}), {}) == name + "labels[1] = 3 is not in [0, 3)");
@@ -171,7 +171,7 @@ TEST_CASE("softmax_cross_entropy refuses a tracked option") {
     options.offset = in[0];
     return Tensors{ops::softmax_cross_entropy(logits, labels, options)};
   };
-  CHECK(error_text([&] { ek::linearize_tensors(f, {random_tensor({3}, 1)}); }) ==
+  CHECK(error_of([&] { ek::linearize_tensors(f, {random_tensor({3}, 1)}); }) ==
         "softmax_cross_entropy: offset is tracked by a tape, but it is a constant of this op; stop "
         "its gradient, or compose the loss of plain ops");
 }

@@ -1,5 +1,4 @@
 #pragma once
-#include <omp.h>
 
 #include <cmath>
 #include <cstdint>
@@ -8,6 +7,7 @@
 #include <vector>
 
 #include "kernels/backend.h"
+#include "tests/threads.h"
 
 // Helpers of the kernel tests: guarded buffers, inputs, and naive sums in double with an error
 // bound.
@@ -115,17 +115,5 @@ std::int64_t first_wrong(const Guarded<T>& got, const Sums& expected) {
   }
   return -1;
 }
-
-// Sets the number of OpenMP threads for a scope.
-class Threads {
- public:
-  explicit Threads(int count) : before_(omp_get_max_threads()) { omp_set_num_threads(count); }
-  ~Threads() { omp_set_num_threads(before_); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-
- private:
-  int before_;
-};
 
 }  // namespace ek::reference
