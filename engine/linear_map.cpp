@@ -1,7 +1,12 @@
 #include <algorithm>
+#include <array>
+#include <utility>
 
+#include "engine/dispatch.h"
 #include "engine/functional.h"
 #include "engine/ops.h"
+#include "engine/profiler.h"
+#include "kernels/elementwise.h"
 
 namespace ek {
 namespace {
@@ -23,6 +28,11 @@ class NodeRunner {
     return linearize_composition(node).vjp(cotangents, Differentiable::yes);
   }
 
+  // Whether the op may add its cotangents onto what has arrived at its inputs (Op::vjp_onto): not
+  // where sums have to be recorded.
+  static bool adds_onto(const Tape::Node& node) {
+    return node.op->adds_onto() && active_tapes().empty();
+  }
   Tensors jvp(const Tape::Node& node, const Tensors& tangents) const {
     if (!tracked(node, tangents)) {
       NoRecording off;
@@ -32,8 +42,6 @@ class NodeRunner {
     if (!node.op->fused()) return node.op->jvp(tangents);
     return linearize_composition(node).jvp(tangents, Differentiable::yes);
   }
-
-  Tensor sum(const Tensor& a, const Tensor& b) const { return ops::add(a, b); }
 
  private:
   static bool tracked(const Tape::Node& node, const Tensors& directions) {
@@ -62,6 +70,18 @@ class NodeRunner {
 
   Differentiable differentiable_;
 };
+
+// a + b, in the memory of a where nobody else sees it.
+Tensor sum_into(Tensor a, const Tensor& b) {
+  if (!a.unique() || recording(std::array{a, b})) return ops::add(a, b);
+  ProfileScope scope(
+      "add", [&] { return a.shape().str(); }, double(a.numel()), 3 * double(a.bytes()));
+  dispatch_floating("add", a, [&]<class B, class T>() {
+    kernels::binary<B, T>(current_stream(), kernels::Binary::add, a.numel(), a.data<T>(),
+                          b.data<T>(), a.output<T>());
+  });
+  return a;
+}
 
 bool any_defined(const Tensors& tensors) {
   return std::ranges::any_of(tensors, [](const Tensor& t) { return t.defined(); });
@@ -117,12 +137,22 @@ Tensors LinearMap::run_vjp(const Tensors& cotangents, Differentiable differentia
   auto accumulate = [&](int variable, const Tensor& value) {
     if (variable < 0 || !value) return;
     Tensor& slot = at[std::size_t(variable)];
-    slot = slot ? runner.sum(slot, value) : value;
+    slot = slot ? sum_into(std::exchange(slot, Tensor()), value) : value;
   };
   for (std::size_t i = 0; i < cotangents.size(); ++i) {
     check_direction("vjp", cotangents[i], outputs_[i].shape(), outputs_[i].dtype());
     accumulate(output_variables_[i], cotangents[i]);
   }
+
+  // Ops that add on the way are handed what has arrived at their inputs.
+  auto node_vjp = [&](const Tape::Node& node, const Tensors& node_cotangents, const Needs& needs) {
+    if (!runner.adds_onto(node)) return runner.vjp(node, node_cotangents, needs);
+    Tensors partial;
+    for (int input : node.inputs) {
+      partial.push_back(input < 0 ? Tensor() : std::exchange(at[std::size_t(input)], Tensor()));
+    }
+    return node.op->vjp_onto(node_cotangents, needs, std::move(partial));
+  };
 
   for (std::size_t n = tape_->nodes.size(); n-- > 0;) {
     Tape::Node& node = tape_->nodes[n];
@@ -133,7 +163,7 @@ Tensors LinearMap::run_vjp(const Tensors& cotangents, Differentiable differentia
     if (any_defined(node_cotangents)) {
       Needs needs;
       for (int input : node.inputs) needs.push_back(input >= 0);
-      const Tensors results = runner.vjp(node, node_cotangents, needs);
+      const Tensors results = node_vjp(node, node_cotangents, needs);
       require(results.size() == node.inputs.size(),
               "{}: its vjp returned {} cotangents for {} inputs", node.op->name(), results.size(),
               node.inputs.size());

@@ -9,6 +9,9 @@ thread_local std::vector<Tape*> tapes;
 
 }  // namespace
 
+Tensors Op::vjp_onto(const Tensors&, const Needs&, Tensors) const {
+  fail("{}: its vjp does not add onto what has arrived", name());
+}
 Tensors Op::inputs() const {
   fail("{}: not a fused op, it has no composition", name());
 }

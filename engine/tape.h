@@ -33,6 +33,12 @@ class Op {
   // tangent is defined.
   virtual Tensors jvp(const Tensors& tangents) const = 0;
 
+  // For ops whose kernel can add on the way: vjp_onto gives the sums of vjp's cotangents and of
+  // `partial`, what has arrived at each input so far (undefined is zero). Not recorded; may reuse
+  // the memory of a `partial` that is unique().
+  virtual bool adds_onto() const { return false; }
+  virtual Tensors vjp_onto(const Tensors& cotangents, const Needs& needs, Tensors partial) const;
+
   virtual bool fused() const { return false; }
   virtual Tensors inputs() const;                        // fused ops only
   virtual Tensors compose(const Tensors& inputs) const;  // fused ops only

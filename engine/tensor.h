@@ -81,6 +81,12 @@ class Tensor {
   }
   void* mutable_raw(const char* who);
 
+  // Nobody else can see the memory: no other handle, view or saved value. Then a value that is
+  // about to be dropped may be overwritten.
+  bool unique() const {
+    return impl_.use_count() == 1 && impl_->storage.use_count() == 1 && impl_->storage->holds == 0;
+  }
+
   // Another tensor over the same memory (a new identity): same number of elements; `slice` is
   // `shape` elements from `begin` on of the flattened tensor. Not recorded on tapes (ops.h has
   // the recorded reshape).

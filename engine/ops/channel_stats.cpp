@@ -13,15 +13,23 @@ class ChannelStatsOp final : public Op {
   ChannelStatsOp(const Tensor& y, const Tensor& mean) : y_(y), mean_(mean) {}
   std::string_view name() const override { return op_name; }
 
-  Tensors vjp(const Tensors& cotangents, const Needs&) const override {
+  Tensors vjp(const Tensors& cotangents, const Needs& needs) const override {
+    return vjp_onto(cotangents, needs, {Tensor()});
+  }
+
+  // Normalisation has sent a cotangent to y before the statistics do: one pass writes the sum,
+  // in place where nobody else looks at it.
+  bool adds_onto() const override { return true; }
+  Tensors vjp_onto(const Tensors& cotangents, const Needs&, Tensors partial) const override {
     const Tensor &y = y_.get(), &mean = mean_.get();
     const Tensor dmean = or_zeros(cotangents[0], mean), dvar = or_zeros(cotangents[1], mean);
-    Tensor dy = empty_like(y);
+    const Tensor dy_in = std::exchange(partial[0], Tensor());
+    Tensor dy = dy_in.defined() && dy_in.unique() ? dy_in : empty_like(y);
     run_norm("channel_stats_vjp", y, 2, [&]<class B, class T>() {
       using A = kernels::Acc<T>;
       kernels::channel_stats_vjp<B, T>(current_stream(), rows_of(y), y.shape().back(), y.data<T>(),
-                                       mean.data<A>(), dmean.data<A>(), dvar.data<A>(), nullptr,
-                                       dy.output<T>());
+                                       mean.data<A>(), dmean.data<A>(), dvar.data<A>(),
+                                       dy_in ? dy_in.data<T>() : nullptr, dy.output<T>());
     });
     return {dy};
   }
