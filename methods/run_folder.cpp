@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "data/manifest.h"
 #include "methods/checkpoint_model.h"
 
 namespace ek {
@@ -28,7 +29,9 @@ void require_equal(const nlohmann::json& stored, const nlohmann::json& now,
   const std::string at = difference[0]["path"];
   const nlohmann::json::json_pointer pointer(at);
   auto text = [&](const nlohmann::json& json) {
-    return json.contains(pointer) ? json[pointer].dump() : std::string("absent");
+    constexpr std::size_t longest = 80;
+    const std::string dump = json.contains(pointer) ? json[pointer].dump() : "absent";
+    return dump.size() <= longest ? dump : dump.substr(0, longest) + "...";
   };
   fail("--resume: {} differs at {}: {} in the run, {} now", what, at, text(stored), text(now));
 }
@@ -66,7 +69,8 @@ RunFolder RunFolder::reopen(const fs::path& path, const nlohmann::json& config,
           "{}: not the configuration of a run", (path / "config.json").string());
   require_equal(stored["recipe"], config["recipe"], "the recipe");
   require_equal(stored["precision"], config["precision"], "--precision");
-  require_equal(read_json(path / "manifest.json"), manifest, "the split");
+  require_same_split(read_manifest(path / "manifest.json"), "the run",
+                     parse_manifest(manifest, "now"), "--resume");
   return RunFolder(path, config, manifest);
 }
 
