@@ -38,6 +38,10 @@ class DifficultyNetMethod final : public Method {
         loss_.normalizer() == Normalizer::mean_batch && !loss_.class_weights(),
         "method difficulty-net: it weights the classes itself, so loss.name must carry no class "
         "weights and loss.normalizer must be mean_batch");
+    require(
+        setup.recipe.groups().empty(),
+        "method difficulty-net: its virtual step takes one learning rate for all parameters, so "
+        "optim.groups must be empty");
     require(!setup.split.meta_index.empty(),
             "method difficulty-net: it needs a held-out meta set, data.meta_per_class is 0");
   }
@@ -57,20 +61,17 @@ class DifficultyNetMethod final : public Method {
     auto train = linearize(problem.train_losses, state.params);  // forward on the train batch
 
     StepReport report;
-    MetaGradient meta = meta_direction(problem, train, state.params, report);
-    auto [objective, theta_gradient] =
-        value_and_grad([&](const Params& theta) { return net_objective(theta, meta); }, theta_);
-    adam_.step(theta_, theta_gradient.flattened(MemoryUse::gradients), meta_lr_,
-               adam_segments_);  // Eq. 10
+    const MetaGradient meta = meta_direction(problem, train, state.params, report);
+    update_net(meta);  // Eq. 10
 
     const Tensor weights = class_weights(net_.difficulty(theta_, accuracy_));
-    const Params buffers = train.aux().buffers;
-    const Tensor losses = train.value();
     const Tensor cotangent = loss_cotangent(weights, context.train.labels);
+    const double loss = ops::sum(ops::mul(train.value(), cotangent)).item();
+    const Params buffers = train.aux().buffers;
     context.apply(std::move(train).vjp(cotangent));  // Eq. 11: backward only
     state.buffers = buffers;
 
-    report.insert(report.begin(), {"loss", ops::sum(ops::mul(losses, cotangent)).item()});
+    report.insert(report.begin(), {"loss", loss});
     report.push_back({"meta_gradient_norm", length(meta.class_weights)});
     const auto [low, high] = range(weights);
     report.push_back({"class_weight_min", low});
@@ -142,6 +143,12 @@ class DifficultyNetMethod final : public Method {
     MetaGradient meta = meta_gradient(estimator_, problem, train, params, weights);
     report.push_back({"meta_loss", meta.meta_loss});
     return meta;
+  }
+
+  void update_net(const MetaGradient& meta) {
+    const Params gradient =
+        grad([&](const Params& theta) { return net_objective(theta, meta); }, theta_);
+    adam_.step(theta_, gradient.flattened(MemoryUse::gradients), meta_lr_, adam_segments_);
   }
 
   Tensor net_objective(const Params& theta, const MetaGradient& meta) const {
