@@ -1,7 +1,10 @@
 #include "kernels/conv.h"
 
+#include <array>
+
 #include "kernels/cpu/conv_plain.h"
 #include "kernels/error.h"
+#include "kernels/math/philox.h"
 #include "tests/catch.h"
 #include "tests/kernels/reference.h"
 
@@ -156,8 +159,8 @@ constexpr Conv2dPass passes[] = {Conv2dPass::forward, Conv2dPass::backward_data,
                                  Conv2dPass::backward_weights, Conv2dPass::tangent};
 
 template <class T>
-void check_values(Path path) {
-  for (const Conv2dShape& shape : shapes) {
+void check_values(Path path, const std::vector<Conv2dShape>& list = shapes) {
+  for (const Conv2dShape& shape : list) {
     const Case<T> c(shape, path);
     for (Conv2dPass pass : passes) {
       INFO(describe(shape) << ", pass " << int(pass));
@@ -185,6 +188,28 @@ void check_threads(const std::vector<Conv2dShape>& list, Path path) {
   }
 }
 
+// Shapes drawn at random, each valid: up to 20 images, 13 pixels a side, 40 channels.
+std::vector<Conv2dShape> random_shapes(int count) {
+  std::vector<Conv2dShape> list;
+  for (std::uint32_t n = 0; std::int64_t(list.size()) < count; ++n) {
+    const auto bits = ek::math::philox({n, 0, 0, 0}, {4, 2});
+    const auto more = ek::math::philox({n, 1, 0, 0}, {4, 2});
+    const auto draw = [](std::uint32_t word, int shift, std::int64_t low, std::int64_t high) {
+      return low + std::int64_t((word >> shift) & 0xff) % (high - low + 1);
+    };
+    Conv2dShape s{draw(bits[0], 0, 1, 20), draw(bits[0], 8, 1, 13), draw(bits[0], 16, 1, 13),
+                  draw(bits[1], 0, 1, 10), draw(bits[1], 8, 1, 10), draw(bits[2], 0, 1, 5),
+                  draw(bits[2], 8, 1, 5),  draw(more[0], 0, 1, 3),  draw(more[0], 8, 1, 3),
+                  draw(more[1], 0, 0, 3),  draw(more[1], 8, 0, 3)};
+    s.groups = std::array<std::int64_t, 3>{1, 2, 4}[std::size_t(draw(more[2], 0, 0, 2))];
+    s.in_c *= s.groups;
+    s.out_c *= s.groups;
+    const bool fits = s.kernel_h <= s.in_h + 2 * s.pad_h && s.kernel_w <= s.in_w + 2 * s.pad_w;
+    if (fits) list.push_back(s);
+  }
+  return list;
+}
+
 double dot(const Guarded<double>& a, const Guarded<double>& b) {
   double sum = 0;
   for (std::int64_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
@@ -203,6 +228,14 @@ TEST_CASE("conv2d agrees with naive sums in double") {
   SECTION("double") {
     check_values<double>(Path::chosen);
   }
+}
+
+TEST_CASE("conv2d agrees with naive sums on random shapes", "[slow]") {
+  const std::vector<Conv2dShape> sweep = random_shapes(300);
+  check_values<float>(Path::chosen, sweep);
+  check_values<float>(Path::plain, sweep);
+  check_values<double>(Path::chosen, sweep);
+  check_threads<float>(sweep, Path::chosen);
 }
 
 TEST_CASE("conv2d has the same bits for 1, 2 and 4 threads") {

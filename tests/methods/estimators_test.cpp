@@ -34,12 +34,12 @@ Tensor labels_below(std::int64_t count, std::int64_t classes) {
 }
 
 struct Problem {
-  std::unique_ptr<const Model> model = make_model("resnet8", 5);
+  std::unique_ptr<const Model> model;
   Params params, buffers;
   BilevelProblem bilevel;
   Tensor weights;
 
-  explicit Problem(DType dtype) {
+  explicit Problem(DType dtype, const char* name = "resnet8") : model(make_model(name, 5)) {
     params = model->init(3, DType::float64).to(dtype);
     buffers = model->initial_buffers(dtype);
     const Tensor x = random_images(12, 16, 1, dtype), meta_x = random_images(10, 16, 2, dtype);
@@ -89,6 +89,15 @@ TEST_CASE("forward, reverse and finite differences agree on a ResNet-8", "[estim
   const Problem single(DType::float32);
   CHECK(relative_error(single.gradient(Estimator::forward), reverse) <= float32_tolerance);
   CHECK(relative_error(single.gradient(Estimator::reverse), reverse) <= float32_tolerance);
+}
+
+TEST_CASE("forward, reverse and finite differences agree on a ResNet-32", "[estimators][slow]") {
+  const Problem problem(DType::float64, "resnet32");
+  const std::vector<double> reverse = problem.gradient(Estimator::reverse);
+  CHECK(relative_error(problem.gradient(Estimator::forward), reverse) <= exact_tolerance);
+  CHECK(relative_error(problem.gradient(Estimator::finite_difference), reverse) <= probe_tolerance);
+  const Problem single(DType::float32, "resnet32");
+  CHECK(relative_error(single.gradient(Estimator::forward), reverse) <= float32_tolerance);
 }
 
 TEST_CASE("the meta-gradient is the finite difference of the whole step", "[estimators]") {
