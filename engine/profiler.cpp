@@ -18,7 +18,7 @@ using Clock = std::chrono::steady_clock;
 struct Profiler {
   std::mutex mutex;
   std::vector<ProfileEvent> events;
-  std::int64_t first = 0;  // number of the first event of this session; numbers are never reused
+  std::int64_t first = 0;  // number of the first event of this recording; numbers are never reused
   Clock::time_point start;
   std::atomic<int> threads{0};
 };

@@ -140,7 +140,7 @@ class Trainer {
                         .learning_rate = lr,
                         .steps_per_s = rate(),
                         .seconds_left = double(total - point_.step) / rate(),
-                        .live_bytes = memory_stats().live_total_bytes});
+                        .peak_bytes = memory_stats().peak_total_bytes});
   }
 
   void log(nlohmann::json line) {

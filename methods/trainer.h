@@ -24,7 +24,7 @@ struct TrainOptions {
 struct Progress {
   std::int64_t step = 0, total_steps = 0, epoch = 0;
   double loss = 0, learning_rate = 0, steps_per_s = 0, seconds_left = 0;
-  std::int64_t live_bytes = 0;
+  std::int64_t peak_bytes = 0;  // of tensor memory, so far
 };
 
 struct TrainObserver {

@@ -15,9 +15,9 @@ std::string duration(double seconds) {
 
 std::string describe(const Progress& p) {
   return fmt::format(
-      "step {}/{}  epoch {}  loss {:.4f}  lr {:.4g}  {:.1f} steps/s  left {}  {} MiB", p.step,
+      "step {}/{}  epoch {}  loss {:.4f}  lr {:.4g}  {:.1f} steps/s  left {}  peak {} MiB", p.step,
       p.total_steps, p.epoch, p.loss, p.learning_rate, p.steps_per_s, duration(p.seconds_left),
-      p.live_bytes >> 20);
+      p.peak_bytes >> 20);
 }
 
 std::string bar(const Progress& p) {
