@@ -1,5 +1,6 @@
 #pragma once
 #include <string_view>
+#include <utility>
 
 #include "engine/tensor.h"
 
@@ -20,6 +21,15 @@ void dispatch_floating(std::string_view op, const Tensor& like, F&& f) {
       fail("{}: dtype {} is not supported (float32 and float64 are), shape {}", op,
            name_of(like.dtype()), like.shape().str());
   }
+}
+
+// The same for the ops that activations pass through, which also work on bfloat16.
+template <class F>
+void dispatch_activation(std::string_view op, const Tensor& like, F&& f) {
+  if (like.dtype() == DType::bfloat16 && like.device().kind == Device::Kind::cpu) {
+    return f.template operator()<kernels::Cpu, bf16>();
+  }
+  dispatch_floating(op, like, std::forward<F>(f));
 }
 
 // The queue that ops put their kernels on.

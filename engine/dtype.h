@@ -46,6 +46,11 @@ constexpr bool is_floating(DType dtype) {
   return dtype == DType::float32 || dtype == DType::float64 || dtype == DType::bfloat16;
 }
 
+// The dtype of statistics, losses, sums and parameters beside tensors of `dtype` (kernels::Acc).
+constexpr DType accumulation_dtype(DType dtype) {
+  return dtype == DType::bfloat16 ? DType::float32 : dtype;
+}
+
 // The dtype that holds T.
 template <class T>
 struct DTypeOf;
