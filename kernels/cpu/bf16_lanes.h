@@ -54,33 +54,35 @@ inline FloatLanes<n> load_bf16(const bf16* from) {
 // math::float_to_bf16 on n lanes, by integer arithmetic.
 template <int n>
 inline void round_to_bf16(FloatLanes<n> values, bf16* to) {
-  using Words = typename LaneValues<std::uint32_t, n>::type;
-  using Halves = typename LaneValues<std::uint16_t, n>::type;
-  const Words bits = Words(values), upper = bits >> 16;
-  const Words rounded = (bits + 0x7FFF + (upper & 1)) >> 16;
-  const Halves halves = __builtin_convertvector(values != values ? upper | 0x40 : rounded, Halves);
-  std::memcpy(static_cast<void*>(to), &halves, sizeof halves);
-}
-
-// Stores n numbers with the bits of math::float_to_bf16, whatever they are. The instruction rounds
-// the same way but takes denormal numbers for zero; those go the slow way, which no program should
-// notice.
-template <int n>
-inline void store_bf16(FloatLanes<n> values, bf16* to) {
   if constexpr (n == 1) {
     *to = math::float_to_bf16(values);
-#if defined(__AVX512BF16__) && defined(__AVX512DQ__)
+  } else {
+    using Words = typename LaneValues<std::uint32_t, n>::type;
+    using Halves = typename LaneValues<std::uint16_t, n>::type;
+    const Words bits = Words(values), upper = bits >> 16;
+    const Words rounded = (bits + 0x7FFF + (upper & 1)) >> 16;
+    const Halves halves =
+        __builtin_convertvector(values != values ? upper | 0x40 : rounded, Halves);
+    std::memcpy(static_cast<void*>(to), &halves, sizeof halves);
+  }
+}
+
+// The same in one instruction where the machine has it. That takes denormal numbers for zero, as
+// the bf16 products of such a machine do anyway; every other number gets the same bits.
+template <int n>
+inline void store_bf16(FloatLanes<n> values, bf16* to) {
+#if defined(__AVX512BF16__) && defined(__AVX512VL__)
+  if constexpr (n == 1) {
+    const __m128bh half = _mm_cvtneps_pbh(_mm_set_ss(values));
+    std::memcpy(static_cast<void*>(to), &half, sizeof(bf16));
+    return;
   } else if constexpr (n == 16) {
-    constexpr int denormal = 0x20;
-    if (_mm512_fpclass_ps_mask(__m512(values), denormal) != 0) [[unlikely]] {
-      return round_to_bf16<n>(values, to);
-    }
     const __m256bh halves = _mm512_cvtneps_pbh(__m512(values));
     std::memcpy(static_cast<void*>(to), &halves, sizeof halves);
-#endif
-  } else {
-    round_to_bf16<n>(values, to);
+    return;
   }
+#endif
+  round_to_bf16<n>(values, to);
 }
 
 }  // namespace ek::kernels::cpu

@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "kernels/backend.h"
 #include "kernels/cpu/blocks.h"
@@ -10,16 +11,21 @@
 
 namespace ek::kernels::cpu {
 
-// How the norm kernels walk a tensor [rows, channels]. Rows go in blocks: the unit of work of a
-// thread, and the bound on how many numbers are added up in float. Within a block, memory is taken
-// in contiguous runs of up to kLanes elements, with one accumulator or coefficient per lane in a
-// local array:
-//   up to 128 channels  several rows make one run, so that 16 channels still fill the SIMD
-//   registers 129..512            one row is a run above               a row is cut into patches
-//   of up to 512 channels, walked one after another
-// Lane l of a run belongs to channel l % (channels of the patch).
+// How the norm kernels walk a tensor [rows, channels] of T. Rows go in blocks: the unit of work of
+// a thread, and the bound on how many numbers are added up in float. Within a block, memory is
+// taken in contiguous runs, with one accumulator or coefficient per lane in a local array:
+//   channels that divide kRegisterLanes    several rows make a run of kRegisterLanes
+//   multiples of kRegisterLanes            a row is cut into patches of kRegisterLanes channels,
+//                                          walked one after another
+//   others up to 128                       several rows make a run of 129 to 256
+//   others                                 the same with patches of up to 512 channels
+// Lane l of a run belongs to channel l % (channels of the patch). In the first two cases the lanes
+// of a run are a fixed few registers, and the compiler keeps the arrays in them.
+template <class T>
 struct ChannelTiles {
-  static constexpr std::int64_t kLanes = 512;
+  static constexpr std::int64_t kRegisterLanes =
+      (vector_bytes == 64 ? 4 : 2) * vector_lanes<Acc<T>>;
+  static constexpr std::int64_t kLanes = 512;  // of an array
 
   // Rows [begin, end) of channels [first, first + channels).
   struct Patch {
@@ -29,8 +35,14 @@ struct ChannelTiles {
 
   ChannelTiles(std::int64_t rows, std::int64_t channels) : rows(rows), channels(channels) {
     const std::int64_t width = std::max<std::int64_t>(channels, 1);
-    if (width <= 128) rows_per_run = std::int64_t(std::bit_floor(std::uint64_t(256 / width)));
-    block_rows = std::max<std::int64_t>(64, 32768 / width);
+    if (kRegisterLanes % width == 0) {
+      rows_per_run = kRegisterLanes / width;
+    } else if (width % kRegisterLanes == 0) {
+      patch_channels = kRegisterLanes;
+    } else if (width <= 128) {
+      rows_per_run = std::int64_t(std::bit_floor(std::uint64_t(256 / width)));
+    }
+    block_rows = std::max<std::int64_t>(64, 16384 / width);
     block_rows -= block_rows % rows_per_run;
     blocks = std::max<std::int64_t>(block_count(rows, block_rows), 1);  // 0 rows: an empty block
   }
@@ -44,8 +56,8 @@ struct ChannelTiles {
   template <class Body>
   void for_patches(std::int64_t block, const Body& body) const {
     const std::int64_t begin = begin_of(block), end = begin + rows_in(block);
-    for (std::int64_t first = 0; first < channels; first += kLanes) {
-      const std::int64_t count = std::min(kLanes, channels - first);
+    for (std::int64_t first = 0; first < channels; first += patch_channels) {
+      const std::int64_t count = std::min(patch_channels, channels - first);
       body(Patch{begin, end, first, count, count * rows_per_run});
     }
   }
@@ -62,9 +74,16 @@ struct ChannelTiles {
 
   // Calls body(i, lane, simd) for the elements of a patch, in order: simd (kernels/cpu/simd.h)
   // moves the elements that start at offset i of the tensor and at `lane` of the run.
-  template <class T, class Body>
+  template <class Body>
   void for_elements(const Patch& patch, const Body& body) const {
-    for (std::int64_t row = patch.begin; row < patch.end; row += rows_per_run) {
+    std::int64_t row = patch.begin;
+    if (patch.lanes == kRegisterLanes) {
+      for (; row + rows_per_run <= patch.end; row += rows_per_run) {
+        const std::int64_t at = row * channels + patch.first;
+        for_register_lanes([&](std::int64_t lane, auto simd) { body(at + lane, lane, simd); });
+      }
+    }
+    for (; row < patch.end; row += rows_per_run) {
       const std::int64_t at = row * channels + patch.first;
       const std::int64_t lanes = std::min(rows_per_run, patch.end - row) * patch.channels;
       for_lanes<T>(lanes, [&](std::int64_t lane, auto simd) { body(at + lane, lane, simd); });
@@ -72,21 +91,34 @@ struct ChannelTiles {
   }
 
   std::int64_t rows, channels;
-  std::int64_t rows_per_run = 1, block_rows, blocks;
+  std::int64_t rows_per_run = 1, patch_channels = kLanes, block_rows, blocks;
+
+ private:
+  // Unrolled by the language: only with constant lanes do the arrays become registers.
+  template <class Body>
+  static void for_register_lanes(const Body& body) {
+    constexpr int n = int(vector_lanes<Acc<T>>);
+    [&]<std::int64_t... v>(std::integer_sequence<std::int64_t, v...>) {
+      (body(v * n, Simd<n>()), ...);
+    }
+    (std::make_integer_sequence<std::int64_t, kRegisterLanes / n>());
+  }
 };
 
 // One number of the accumulation type of T per lane.
 template <class T>
 struct Lanes {
-  alignas(64) Acc<T> value[ChannelTiles::kLanes];
+  alignas(64) Acc<T> value[ChannelTiles<T>::kLanes];
 
   Acc<T>* operator+(std::int64_t lane) { return value + lane; }
 
-  void clear(const ChannelTiles::Patch& patch) { std::fill(value, value + patch.lanes, Acc<T>(0)); }
+  void clear(const typename ChannelTiles<T>::Patch& patch) {
+    std::fill(value, value + patch.lanes, Acc<T>(0));
+  }
 
   // lane l <- f(channel of l)
   template <class F>
-  void set(const ChannelTiles::Patch& patch, const F& f) {
+  void set(const typename ChannelTiles<T>::Patch& patch, const F& f) {
 #pragma omp simd
     for (std::int64_t c = 0; c < patch.channels; ++c) value[c] = Acc<T>(f(patch.first + c));
     for (std::int64_t filled = patch.channels; filled < patch.lanes; filled *= 2) {
@@ -96,7 +128,7 @@ struct Lanes {
   }
 
   // sums[channel] += the lanes of that channel, in the order of lanes, in double
-  void fold(const ChannelTiles::Patch& patch, double* sums) const {
+  void fold(const typename ChannelTiles<T>::Patch& patch, double* sums) const {
     for (std::int64_t at = 0; at < patch.lanes; at += patch.channels) {
 #pragma omp simd
       for (std::int64_t c = 0; c < patch.channels; ++c) {

@@ -12,7 +12,8 @@ namespace {
 using cpu::ChannelTiles;
 using cpu::Lanes;
 using cpu::Partials;
-using Patch = ChannelTiles::Patch;
+template <class T>
+using Patch = typename ChannelTiles<T>::Patch;
 
 // Turns run-time flags into types, so that no inner loop tests them: calls body(bool_constant...).
 template <class Body>
@@ -38,19 +39,19 @@ double rsqrt_var(const NormParams<T>& p, std::int64_t channel) {
 // (y - mean) is formed first: folding mean into the shift would cancel when |mean| >> std.
 template <class B, class T>
 void norm_act_forward(Stream, const NormParams<T>& p, const T* y, const T* shortcut, T* act) {
-  const ChannelTiles tiles(p.rows, p.channels);
+  const ChannelTiles<T> tiles(p.rows, p.channels);
   const auto pass = [&](auto relu, auto has_shortcut) {
-    tiles.for_patches_in_parallel([&](const Patch& patch) {
+    tiles.for_patches_in_parallel([&](const Patch<T>& patch) {
       Lanes<T> mean, scale, beta;
       mean.set(patch, [&](std::int64_t c) { return p.mean[c]; });
       scale.set(patch, [&](std::int64_t c) { return double(p.gamma[c]) * rsqrt_var(p, c); });
       beta.set(patch, [&](std::int64_t c) { return p.beta[c]; });
-      tiles.for_elements<T>(
+      tiles.for_elements(
           patch, [&, y, shortcut, act](std::int64_t i, std::int64_t lane, auto simd) {
             auto v = (simd.load(y + i) - simd.load(mean + lane)) * simd.load(scale + lane) +
                      simd.load(beta + lane);
             if constexpr (has_shortcut) v += simd.load(shortcut + i);
-            if constexpr (relu) v = v < 0 ? decltype(v){} : v;  // a NaN passes
+            if constexpr (relu) v = 0 > v ? decltype(v){} : v;  // a NaN passes
             simd.store(v, act + i);
           });
     });
@@ -61,17 +62,17 @@ void norm_act_forward(Stream, const NormParams<T>& p, const T* y, const T* short
 template <class T>
 void cpu::slice_act_vjp(const NormParams<T>& p, const T* y, const T* act, const T* dact, T* dy,
                         T* dshortcut, double* sums, double* products) {
-  const ChannelTiles tiles(p.rows, p.channels);
+  const ChannelTiles<T> tiles(p.rows, p.channels);
   std::fill_n(sums, p.channels, 0.0);
   std::fill_n(products, p.channels, 0.0);
   const auto pass = [&](auto relu, auto has_shortcut) {
-    tiles.for_patches_in_order([&](const Patch& patch) {
+    tiles.for_patches_in_order([&](const Patch<T>& patch) {
       Lanes<T> mean, scale, lane_sums, lane_products;
       mean.set(patch, [&](std::int64_t c) { return p.mean[c]; });
       scale.set(patch, [&](std::int64_t c) { return double(p.gamma[c]) * rsqrt_var(p, c); });
       lane_sums.clear(patch);
       lane_products.clear(patch);
-      tiles.for_elements<T>(
+      tiles.for_elements(
           patch, [&, y, act, dact, dy, dshortcut](std::int64_t i, std::int64_t lane, auto simd) {
             auto g = simd.load(dact + i);
             if constexpr (relu) g = simd.load(act + i) > 0 ? g : decltype(g){};
@@ -103,7 +104,7 @@ void cpu::finish_act_vjp(const NormParams<T>& p, const double* sums, const doubl
 template <class B, class T>
 void norm_act_vjp(Stream, const NormParams<T>& p, const T* y, const T* act, const T* dact,
                   const NormActCotangents<T>& out, Workspace workspace) {
-  const ChannelTiles tiles(p.rows, p.channels);
+  const ChannelTiles<T> tiles(p.rows, p.channels);
   const Partials partials = cpu::partials_in("norm_act_vjp", tiles.blocks, p.channels, workspace);
   cpu::parallel_for(partials.parts, [&](std::int64_t block) {
     NormParams<T> part = p;
@@ -122,12 +123,12 @@ void norm_act_vjp(Stream, const NormParams<T>& p, const T* y, const T* act, cons
 template <class B, class T>
 void norm_act_jvp(Stream, const NormParams<T>& p, const T* y, const T* act,
                   const NormActTangents<T>& tangents, T* act_tangent) {
-  const ChannelTiles tiles(p.rows, p.channels);
+  const ChannelTiles<T> tiles(p.rows, p.channels);
   const auto or_zero = [](const Acc<T>* values, std::int64_t c) {
     return values ? double(values[c]) : 0.0;
   };
   const auto pass = [&](auto relu, auto has_y, auto has_shortcut) {
-    tiles.for_patches_in_parallel([&](const Patch& patch) {
+    tiles.for_patches_in_parallel([&](const Patch<T>& patch) {
       Lanes<T> mean, a, b, c_y;
       mean.set(patch, [&](std::int64_t c) { return p.mean[c]; });
       a.set(patch, [&](std::int64_t c) { return double(p.gamma[c]) * rsqrt_var(p, c); });
@@ -141,8 +142,8 @@ void norm_act_jvp(Stream, const NormParams<T>& p, const T* y, const T* act,
                 0.5 * double(p.gamma[c]) * r * r * or_zero(tangents.var, c)) *
                r;
       });
-      tiles.for_elements<T>(patch, [&, y, act, y_tangent = tangents.y, shortcut = tangents.shortcut,
-                                    act_tangent](std::int64_t i, std::int64_t lane, auto simd) {
+      tiles.for_elements(patch, [&, y, act, y_tangent = tangents.y, shortcut = tangents.shortcut,
+                                 act_tangent](std::int64_t i, std::int64_t lane, auto simd) {
         auto v = simd.load(b + lane) +
                  simd.load(c_y + lane) * (simd.load(y + i) - simd.load(mean + lane));
         if constexpr (has_y) v += simd.load(a + lane) * simd.load(y_tangent + i);

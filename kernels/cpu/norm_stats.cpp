@@ -6,20 +6,21 @@ namespace ek::kernels {
 namespace cpu {
 namespace {
 
-using Patch = ChannelTiles::Patch;
+template <class T>
+using Patch = typename ChannelTiles<T>::Patch;
 
 // Mean and sum of squared deviations of one patch, in one pass: deviations are taken from a pivot,
 // the mean of the first part of the rows, and corrected by their own mean. However far the mean is
 // from zero nothing cancels, and a pivot off by s costs at most a factor 1 + s^2 / var in accuracy:
 // at most the number of rows over the number that the pivot is taken from, whatever the numbers.
 template <class T>
-void patch_moments(const ChannelTiles& tiles, const Patch& patch, const T* y, double* mean,
+void patch_moments(const ChannelTiles<T>& tiles, const Patch<T>& patch, const T* y, double* mean,
                    double* m2) {
-  Patch sample = patch;
+  Patch<T> sample = patch;
   sample.end = std::min(patch.end, patch.begin + std::max(tiles.rows_per_run, patch.rows() / 8));
   Lanes<T> pivot, sums, squares;
   sums.clear(patch);
-  tiles.for_elements<T>(sample, [&, y](std::int64_t i, std::int64_t lane, auto simd) {
+  tiles.for_elements(sample, [&, y](std::int64_t i, std::int64_t lane, auto simd) {
     simd.add(simd.load(y + i), sums + lane);
   });
   std::fill_n(mean + patch.first, patch.channels, 0.0);
@@ -28,7 +29,7 @@ void patch_moments(const ChannelTiles& tiles, const Patch& patch, const T* y, do
 
   sums.clear(patch);
   squares.clear(patch);
-  tiles.for_elements<T>(patch, [&, y](std::int64_t i, std::int64_t lane, auto simd) {
+  tiles.for_elements(patch, [&, y](std::int64_t i, std::int64_t lane, auto simd) {
     const auto d = simd.load(y + i) - simd.load(pivot + lane);
     simd.add(d, sums + lane);
     simd.add(d * d, squares + lane);
@@ -48,11 +49,11 @@ void patch_moments(const ChannelTiles& tiles, const Patch& patch, const T* y, do
 
 template <class T>
 void slice_moments(std::int64_t rows, std::int64_t channels, const T* y, double* mean, double* m2) {
-  const ChannelTiles tiles(rows, channels);
-  tiles.for_patches(0, [&](const Patch& patch) { patch_moments(tiles, patch, y, mean, m2); });
-  double block_mean[ChannelTiles::kLanes], block_m2[ChannelTiles::kLanes];
+  const ChannelTiles<T> tiles(rows, channels);
+  tiles.for_patches(0, [&](const Patch<T>& patch) { patch_moments(tiles, patch, y, mean, m2); });
+  double block_mean[ChannelTiles<T>::kLanes], block_m2[ChannelTiles<T>::kLanes];
   for (std::int64_t block = 1; block < tiles.blocks; ++block) {
-    tiles.for_patches(block, [&](const Patch& patch) {
+    tiles.for_patches(block, [&](const Patch<T>& patch) {
       patch_moments(tiles, patch, y, block_mean - patch.first, block_m2 - patch.first);
       merge_moments(double(patch.begin), mean + patch.first, m2 + patch.first, double(patch.rows()),
                     block_mean, block_m2, patch.channels);
@@ -73,9 +74,9 @@ template <class T>
 void slice_stats_vjp(std::int64_t rows, std::int64_t total_rows, std::int64_t channels, const T* y,
                      const Acc<T>* mean, const Acc<T>* dmean, const Acc<T>* dvar, const T* dy_in,
                      T* dy) {
-  const ChannelTiles tiles(rows, channels);
+  const ChannelTiles<T> tiles(rows, channels);
   const double share = 1 / double(total_rows);
-  tiles.for_patches_in_order([&](const Patch& patch) {
+  tiles.for_patches_in_order([&](const Patch<T>& patch) {
     Lanes<T> center, constant, slope;
     center.set(patch, [=](std::int64_t c) { return mean[c]; });
     constant.set(patch, [=](std::int64_t c) { return double(dmean[c]) * share; });
@@ -85,11 +86,11 @@ void slice_stats_vjp(std::int64_t rows, std::int64_t total_rows, std::int64_t ch
              simd.load(slope + lane) * (simd.load(y + i) - simd.load(center + lane));
     };
     if (dy_in) {
-      tiles.for_elements<T>(patch, [&, dy_in, dy](std::int64_t i, std::int64_t lane, auto simd) {
+      tiles.for_elements(patch, [&, dy_in, dy](std::int64_t i, std::int64_t lane, auto simd) {
         simd.store(simd.load(dy_in + i) + term(i, lane, simd), dy + i);
       });
     } else {
-      tiles.for_elements<T>(patch, [&, dy](std::int64_t i, std::int64_t lane, auto simd) {
+      tiles.for_elements(patch, [&, dy](std::int64_t i, std::int64_t lane, auto simd) {
         simd.store(term(i, lane, simd), dy + i);
       });
     }
@@ -99,15 +100,15 @@ void slice_stats_vjp(std::int64_t rows, std::int64_t total_rows, std::int64_t ch
 template <class T>
 void slice_stats_jvp(std::int64_t rows, std::int64_t channels, const T* y, const Acc<T>* mean,
                      const T* y_tangent, double* sums, double* products) {
-  const ChannelTiles tiles(rows, channels);
+  const ChannelTiles<T> tiles(rows, channels);
   std::fill_n(sums, channels, 0.0);
   std::fill_n(products, channels, 0.0);
-  tiles.for_patches_in_order([&](const Patch& patch) {
+  tiles.for_patches_in_order([&](const Patch<T>& patch) {
     Lanes<T> center, lane_sums, lane_products;
     center.set(patch, [=](std::int64_t c) { return mean[c]; });
     lane_sums.clear(patch);
     lane_products.clear(patch);
-    tiles.for_elements<T>(patch, [&, y, y_tangent](std::int64_t i, std::int64_t lane, auto simd) {
+    tiles.for_elements(patch, [&, y, y_tangent](std::int64_t i, std::int64_t lane, auto simd) {
       const auto tangent = simd.load(y_tangent + i);
       simd.add(tangent, lane_sums + lane);
       simd.add((simd.load(y + i) - simd.load(center + lane)) * tangent, lane_products + lane);
@@ -133,14 +134,14 @@ using cpu::Partials;
 
 template <class B, class T>
 std::size_t norm_workspace_bytes(std::int64_t rows, std::int64_t channels) {
-  return Partials::bytes(ChannelTiles(rows, channels).blocks, channels);
+  return Partials::bytes(ChannelTiles<T>(rows, channels).blocks, channels);
 }
 
 template <class B, class T>
 void channel_stats_forward(Stream, std::int64_t rows, std::int64_t channels, const T* y,
                            Acc<T>* mean, Acc<T>* var, Workspace workspace) {
   require(rows >= 1, "channel_stats_forward: expected at least 1 row, got {}", rows);
-  const ChannelTiles tiles(rows, channels);
+  const ChannelTiles<T> tiles(rows, channels);
   const Partials partials =
       cpu::partials_in("channel_stats_forward", tiles.blocks, channels, workspace);
   cpu::parallel_for(tiles.blocks, [&](std::int64_t block) {
@@ -155,7 +156,7 @@ template <class B, class T>
 void channel_stats_vjp(Stream, std::int64_t rows, std::int64_t channels, const T* y,
                        const Acc<T>* mean, const Acc<T>* dmean, const Acc<T>* dvar, const T* dy_in,
                        T* dy) {
-  const ChannelTiles tiles(rows, channels);
+  const ChannelTiles<T> tiles(rows, channels);
   cpu::parallel_for(tiles.blocks, [&](std::int64_t block) {
     const std::int64_t at = tiles.begin_of(block) * channels;
     cpu::slice_stats_vjp(tiles.rows_in(block), rows, channels, y + at, mean, dmean, dvar,
@@ -168,7 +169,7 @@ void channel_stats_jvp(Stream, std::int64_t rows, std::int64_t channels, const T
                        const Acc<T>* mean, const T* y_tangent, Acc<T>* mean_tangent,
                        Acc<T>* var_tangent, Workspace workspace) {
   require(rows >= 1, "channel_stats_jvp: expected at least 1 row, got {}", rows);
-  const ChannelTiles tiles(rows, channels);
+  const ChannelTiles<T> tiles(rows, channels);
   const Partials partials =
       cpu::partials_in("channel_stats_jvp", tiles.blocks, channels, workspace);
   cpu::parallel_for(tiles.blocks, [&](std::int64_t block) {
