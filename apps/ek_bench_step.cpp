@@ -1,7 +1,7 @@
 // ek-bench-step: times whole training steps on made-up data.
 #include "apps/support/bench_step.h"  // bench_step
 #include "apps/support/cli.h"         // CommonOptions, run_program
-#include "apps/support/precision.h"   // parse_precision
+#include "engine/precision.h"         // runnable_precision
 
 namespace {
 
@@ -30,7 +30,7 @@ int main(int argc, char** argv) {
   app.add_option("--task", o.task, "plain or difficulty-net");
   app.add_option("--estimator", o.estimator, "forward, reverse, finite-difference or detached");
   app.add_option("--loss", o.loss, "a loss of the recipes");
-  app.add_option("--precision", precision, "float32 or float64");
+  app.add_option("--precision", precision, "float32, float64 or bf16");
   app.add_option("--batch", o.batch, "training images a step");
   app.add_option("--meta-batch", o.meta_batch, "meta images a step");
   app.add_option("--eval-images", o.eval_images, "images of an accuracy pass in every step");
@@ -41,7 +41,7 @@ int main(int argc, char** argv) {
   app.add_option("--trace", o.trace, "write their Chrome trace to this file");
   app.add_flag("--json", json, "print one JSON object");
   return ek::run_program(argc, argv, app, [&] {
-    o.dtype = ek::parse_precision(precision);
+    o.precision = ek::runnable_precision(precision);
     o.seed = common.seed.value_or(0);
     const nlohmann::json result = ek::bench_step(o);
     fmt::print("{}", json ? result.dump() + "\n" : summary(result));

@@ -43,7 +43,7 @@ Tensor augmented(const ImageSet& images, const kernels::AugmentSpec& augment,
   const MemoryScope scope(MemoryUse::data);
   const std::int64_t count = std::int64_t(records.size());
   Tensor out = Tensor::empty({count, images.height, images.width, 3}, dtype);
-  dispatch_floating("loader", out, [&]<class B, class T>() {
+  dispatch_activation("loader", out, [&]<class B, class T>() {
     kernels::augment_images<B, T>(current_stream(), augment, key, count, images.pixels.data(),
                                   records.data(), positions.data(), out.template output<T>());
   });

@@ -76,7 +76,7 @@ Tensor sum_into(Tensor a, const Tensor& b) {
   if (!a.unique() || recording(std::array{a, b})) return ops::add(a, b);
   ProfileScope scope(
       "add", [&] { return a.shape().str(); }, double(a.numel()), 3 * double(a.bytes()));
-  dispatch_floating("add", a, [&]<class B, class T>() {
+  dispatch_activation("add", a, [&]<class B, class T>() {
     kernels::binary<B, T>(current_stream(), kernels::Binary::add, a.numel(), a.data<T>(),
                           b.data<T>(), a.output<T>());
   });

@@ -9,6 +9,11 @@
 // any order; each lives in the engine/ops/ file of its family, rules beside the forward. Arguments
 // of an op share one floating-point dtype and device unless said otherwise; shapes that do not fit
 // throw an Error that names the op and prints them. Integer arguments have no derivative.
+//
+// float32 and float64 work everywhere, bfloat16 in what activations pass through: the identity ops,
+// add, gate, convolution, normalisation, global_avg_pool and subsample_pad. Beside bfloat16
+// activations, statistics, weights, their gradients and pooled features are float32
+// (accumulation_dtype). Sums run in float32 and a result is rounded once, when it is stored.
 namespace ek::ops {
 
 // ---- identity ---------------------------------------------------------------------------------
@@ -17,7 +22,7 @@ Tensor reshape(const Tensor& x, const Shape& shape);
 Tensor alias(const Tensor& x);
 // The value of x as a constant: no derivative passes.
 Tensor stop_gradient(const Tensor& x);
-// Conversion between float32 and float64; cotangents are converted back.
+// Conversion between floating-point dtypes; cotangents are converted back.
 Tensor cast(const Tensor& x, DType dtype);
 
 // ---- elementwise, equal shapes ------------------------------------------------------------------
@@ -81,10 +86,10 @@ Tensor conv2d_backward_weights(const Tensor& x, const Tensor& dy, const Shape& w
 struct ChannelStats {
   Tensor mean, var;  // [channels], var biased
 };
-// Statistics over all but the last dimension.
+// Statistics over all but the last dimension, in the accumulation dtype of y.
 ChannelStats channel_stats(const Tensor& y);
 // [relu](gamma (y - mean) rsqrt(var + eps) + beta [+ shortcut]); all of mean, var, gamma, beta are
-// differentiable; shortcut may be undefined.
+// differentiable and of the accumulation dtype of y; shortcut, like y, may be undefined.
 struct NormActOptions {
   double eps = 1e-5;
   bool relu = false;
@@ -120,7 +125,8 @@ struct Pool2dOptions {
 };
 Tensor max_pool2d(const Tensor& x, const Pool2dOptions& options);
 Tensor avg_pool2d(const Tensor& x, const Pool2dOptions& options);  // padding counts as zeros
-Tensor global_avg_pool(const Tensor& x);                           // [n, c]
+// [n, c], in the accumulation dtype of x
+Tensor global_avg_pool(const Tensor& x);
 // Option-A shortcut: every `stride`-th row and column, channels zero-padded on both sides.
 Tensor subsample_pad(const Tensor& x, std::int64_t out_channels, std::int64_t stride);
 

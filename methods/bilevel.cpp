@@ -91,7 +91,7 @@ MetaGradient meta_gradient(Estimator estimator, const BilevelProblem& problem,
   const auto [meta, v] = value_and_grad(problem.meta_loss, phi_hat);
   const Tensor slopes =
       estimator == Estimator::forward ? train.jvp(v) : probe_slopes(problem, params, v);
-  return {meta.item(), aggregate(slopes, problem, classes)};
+  return {meta.item(), aggregate(slopes, problem, classes), v, slopes};
 }
 
 }  // namespace ek

@@ -23,7 +23,7 @@ double seconds_since(Clock::time_point start) {
 class Trainer {
  public:
   Trainer(const Recipe& recipe, const TrainOptions& options, const TrainObserver& observer)
-      : task_(recipe, options.data, options.dtype),
+      : task_(recipe, options.data, options.precision),
         options_(options),
         observer_(observer),
         optimizer_(recipe.optimizer()),
@@ -69,7 +69,7 @@ class Trainer {
  private:
   nlohmann::json config() const {
     return {{"recipe", task_.recipe.json()}, {"seed", task_.recipe.integer("seed")},
-            {"data", options_.data},         {"precision", name_of(options_.dtype)},
+            {"data", options_.data},         {"precision", name_of(options_.precision)},
             {"device", options_.device},     {"threads", thread_count()},
             {"steps", task_.total_steps()},  {"parameters", parameter_count()},
             {"versions", build_versions()}};
@@ -88,7 +88,7 @@ class Trainer {
   }
 
   void restore() {
-    if (auto stored = folder_.load(*task_.model, options_.dtype)) {
+    if (auto stored = folder_.load(*task_.model, master_dtype(options_.precision))) {
       point_ = std::move(*stored);
       optimizer_.load_state(point_.optimizer, point_.state.params);
       task_.method->load_state(point_.method);
@@ -157,9 +157,9 @@ class Trainer {
     const auto logits = [&](const Tensor& x) {
       return task_.method->inference_logits(point_.state, x);
     };
-    return compute_metrics(
-        predict(logits, images, records, task_.eval_transform, {.dtype = options_.dtype}),
-        task_.split.class_counts, task_.evaluation);
+    return compute_metrics(predict(logits, images, records, task_.eval_transform,
+                                   {.dtype = activation_dtype(options_.precision)}),
+                           task_.split.class_counts, task_.evaluation);
   }
 
   void evaluate(bool scheduled) {
@@ -256,7 +256,7 @@ TrainEnd train(const Recipe& recipe, const TrainOptions& options, const TrainObs
 Audit audit_training(const Recipe& recipe, const TrainOptions& options) {
   // Large enough for several classes, small enough for float64 on any machine.
   constexpr std::int64_t tiny = 16;
-  Task task(recipe, options.data, DType::float64, tiny, tiny);
+  Task task(recipe, options.data, Precision::float64, tiny, tiny);
   const TrainState state = task.initial_state(options.init);
   const Batch batch = make_batch(task.train_stream, 0);
   const Batch meta = task.has_meta ? make_batch(task.meta_stream, 0) : Batch{};

@@ -44,7 +44,7 @@ DifficultyNet::DifficultyNet(std::int64_t inputs, bool bias, std::int64_t hidden
 }
 
 Tensor DifficultyNet::difficulty(const Params& params, const Tensor& class_accuracy) const {
-  require_fits("difficulty_net", parameters_, params);
+  require_fits("difficulty_net", parameters_, params, class_accuracy.dtype());
   const Shape shape = class_accuracy.shape();
   require((shape.rank() == 1 || shape.rank() == 2) && shape.back() == inputs_,
           "difficulty_net: class accuracies must be [{}] or [n, {}], got {}", inputs_, inputs_,

@@ -47,11 +47,13 @@ void ResNetCifar::add_conv_norm(const std::string& conv, const std::string& norm
 
 ModelOutput ResNetCifar::forward(const Params& params, const Params& buffers, const Tensor& x,
                                  Mode mode) const {
-  require_fits(name(), parameters(), params);
-  require_fits(name(), this->buffers(), buffers);
   require(x.defined() && x.rank() == 4 && x.size(3) == 3,
           "{}: x must be [batch, height, width, 3], got {}", name(),
           x.defined() ? x.shape().str() : "nothing");
+  require(is_floating(x.dtype()), "{}: x must be of a floating-point dtype, got {} {}", name(),
+          name_of(x.dtype()), x.shape().str());
+  require_fits(name(), parameters(), params, x.dtype());
+  require_fits(name(), this->buffers(), buffers, x.dtype());
 
   const MemoryScope memory(MemoryUse::activations);
   RunningStats running(buffers, mode);

@@ -36,7 +36,7 @@ class BatchMaker {
                                    : i % options_.classes;
     }
     Batch batch;
-    batch.images = Tensor::from(pixels, shape).to(options_.dtype);
+    batch.images = Tensor::from(pixels, shape).to(activation_dtype(options_.precision));
     batch.labels = Tensor::from(labels, {count});
     return batch;
   }
@@ -83,8 +83,9 @@ class Bench {
     split_.class_counts = long_tail_counts(options.classes);
     split_.meta_index = {0};  // not drawn from: the batches are made here
     method_ = find_method(recipe_.text("method.name"))
-                  .make({recipe_, *model_, split_, options.dtype, options.seed});
-    state_ = {model_->init(options.seed, options.dtype), model_->initial_buffers(options.dtype)};
+                  .make({recipe_, *model_, split_, options.precision, options.seed});
+    const DType dtype = master_dtype(options.precision);
+    state_ = {model_->init(options.seed, dtype), model_->initial_buffers(dtype)};
     segments_ = optimizer_segments(state_.params, weight_decay, {});
 
     std::vector<double> cumulative;
@@ -195,7 +196,7 @@ nlohmann::json bench_step(const BenchStepOptions& options) {
       {"batch", options.batch},
       {"meta_batch", options.task == "plain" ? 0 : options.meta_batch},
       {"eval_images", options.eval_images},
-      {"precision", name_of(options.dtype)},
+      {"precision", name_of(options.precision)},
       {"threads", thread_count()},
       {"steps", options.steps},
       {"step_ms", step_ms},

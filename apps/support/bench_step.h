@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "engine/dtype.h"
+#include "engine/precision.h"
 
 namespace ek {
 
@@ -13,7 +13,7 @@ struct BenchStepOptions {
   std::string model = "resnet32", task = "plain";  // plain | difficulty-net
   std::string estimator = "forward";               // of difficulty-net
   std::string loss = "balanced-softmax";
-  DType dtype = DType::float32;
+  Precision precision = Precision::float32;
   std::int64_t batch = 128, meta_batch = 100, classes = 100, image_size = 32;
   std::int64_t eval_images = 0;  // images of an accuracy pass in every step
   std::int64_t steps = 20, warmup = 3;

@@ -22,7 +22,7 @@ template <class Kernel>
 void run_norm(std::string_view name, const Tensor& y, double passes, Kernel&& kernel) {
   ProfileScope profile(
       name, [&] { return y.shape().str(); }, 4.0 * double(y.numel()), passes * double(y.bytes()));
-  dispatch_floating(name, y, kernel);
+  dispatch_activation(name, y, kernel);
 }
 
 template <class B, class T>
