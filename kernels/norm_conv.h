@@ -9,7 +9,8 @@ namespace ek::kernels {
 //
 //   act = [relu](gamma (y - mean) rsqrt(var + eps) + beta [+ shortcut])      norm_act of norm.h
 //   out = conv(act, weight)                                                  conv.h
-//   out_mean, out_var = the statistics of out over batch and pixels          channel_stats of norm.h
+//   out_mean, out_var = the statistics of out over batch and pixels          channel_stats of
+//   norm.h
 //
 // y, shortcut and act are the convolution's input [batch, in_h, in_w, in_c] of T, out its output of
 // T; mean, var, gamma, beta are [in_c], out_mean, out_var [out_c] of Acc<T>. The maths is that of

@@ -3,9 +3,11 @@
 #include "kernels/norm_conv.h"
 
 #include <array>
+#include <optional>
 
 #include "engine/ops/conv_geometry.h"
-#include "engine/weight_packs.h"
+#include "engine/ops/norm_run.h"
+#include "engine/ops/weight_pack.h"
 
 namespace ek::ops {
 namespace {
@@ -56,8 +58,8 @@ void run(std::string_view name, kernels::NormConvPass pass, const Unit& unit, co
   ProfileScope profile(
       name, [&] { return conv_text(g); }, convolutions * g.flops(), bytes);
   dispatch_activation(name, y, [&]<class B, class T>() {
-    const WorkspaceBuffer workspace(
-        y.device(), kernels::norm_conv_workspace_bytes<B, T>(unit.shape, pass));
+    const WorkspaceBuffer workspace(y.device(),
+                                    kernels::norm_conv_workspace_bytes<B, T>(unit.shape, pass));
     kernel.template operator()<B, T>(workspace);
   });
 }
@@ -95,8 +97,8 @@ class NormConvOp final : public Op {
       for (Input i : {mean_in, var_in, gamma_in, beta_in}) d[i] = empty_like(in[i]);
       if (in.size() > shortcut_in && needs[shortcut_in]) d[shortcut_in] = empty_like(in[y_in]);
     }
-    const double images = (normalizes ? 2 : 1) + (d[y_in] ? 1 : 0) + (dact ? 1 : 0) +
-                          (at(d, shortcut_in) ? 1 : 0);
+    const double images =
+        (normalizes ? 2 : 1) + (d[y_in] ? 1 : 0) + (dact ? 1 : 0) + (at(d, shortcut_in) ? 1 : 0);
     run("norm_conv_vjp", kernels::NormConvPass::vjp, unit_, in[y_in], d[y_in] ? 2 : 1, images,
         dmean ? 2 : 1, [&]<class B, class T>(const WorkspaceBuffer& workspace) {
           using A = kernels::Acc<T>;
@@ -113,12 +115,12 @@ class NormConvOp final : public Op {
                                                         d[weight_in].output<A>()};
           std::optional<WeightPack> pack;
           if (d[y_in]) {
-            pack = weight_pack<B, T>(in[weight_in], unit_.shape.conv,
-                                     kernels::Conv2dPass::backward_data);
+            pack = WeightPack::of<B, T>(in[weight_in], unit_.shape.conv,
+                                        kernels::Conv2dPass::backward_data);
           }
           kernels::norm_conv_vjp<B, T>(current_stream(), unit_.shape, arguments<T>(in), saved<T>(),
-                                       pack ? pack->get() : kernels::ConvPack(), ct, gradients,
-                                       workspace);
+                                       pack ? kernels::ConvPack(*pack) : kernels::ConvPack(), ct,
+                                       gradients, workspace);
         });
     return d;
   }
@@ -142,9 +144,10 @@ class NormConvOp final : public Op {
           using A = kernels::Acc<T>;
           const kernels::Conv2dShape& g = unit_.shape.conv;
           constexpr auto pass = kernels::Conv2dPass::forward;
-          const WeightPack weight = weight_pack<B, T>(in[weight_in], g, pass);
+          const WeightPack weight = WeightPack::of<B, T>(in[weight_in], g, pass);
           std::optional<WeightPack> weight_tangent;
-          if (tangents[weight_in]) weight_tangent = weight_pack<B, T>(tangents[weight_in], g, pass);
+          if (tangents[weight_in])
+            weight_tangent = WeightPack::of<B, T>(tangents[weight_in], g, pass);
           const kernels::NormConvTangents<T> t{
               pointer<T>(tangents[y_in]),
               pointer<T>(at(tangents, shortcut_in)),
@@ -152,9 +155,9 @@ class NormConvOp final : public Op {
               pointer<A>(at(tangents, var_in)),
               pointer<A>(at(tangents, gamma_in)),
               pointer<A>(at(tangents, beta_in)),
-              weight_tangent ? weight_tangent->get() : kernels::ConvPack()};
+              weight_tangent ? kernels::ConvPack(*weight_tangent) : kernels::ConvPack()};
           kernels::norm_conv_jvp<B, T>(current_stream(), unit_.shape, arguments<T>(in), saved<T>(),
-                                       weight.get(), t, outputs<T>(out), workspace);
+                                       weight, t, outputs<T>(unit_, out), workspace);
         });
     return out;
   }
@@ -196,26 +199,21 @@ class NormConvOp final : public Op {
     run("norm_conv", kernels::NormConvPass::forward, unit, in[y_in], 1, images, 1,
         [&]<class B, class T>(const WorkspaceBuffer& workspace) {
           const WeightPack pack =
-              weight_pack<B, T>(in[weight_in], g, kernels::Conv2dPass::forward);
-          Unit u = unit;
-          kernels::norm_conv_forward<B, T>(current_stream(), unit.shape, arguments<T>(in),
-                                           pack.get(), outputs_of<T>(u, out), workspace);
+              WeightPack::of<B, T>(in[weight_in], g, kernels::Conv2dPass::forward);
+          kernels::norm_conv_forward<B, T>(current_stream(), unit.shape, arguments<T>(in), pack,
+                                           outputs<T>(unit, out), workspace);
         });
     return out;
   }
 
  private:
   template <class T>
-  static kernels::NormConvOutput<T> outputs_of(const Unit& unit, Tensors& out) {
+  static kernels::NormConvOutput<T> outputs(const Unit& unit, Tensors& out) {
     using A = kernels::Acc<T>;
     const std::size_t first = unit.out_index();
     return {unit.shape.normalizes ? output_pointer<T>(out[0]) : nullptr, out[first].output<T>(),
             unit.statistics ? out[first + 1].output<A>() : nullptr,
             unit.statistics ? out[first + 2].output<A>() : nullptr};
-  }
-  template <class T>
-  kernels::NormConvOutput<T> outputs(Tensors& out) const {
-    return outputs_of<T>(unit_, out);
   }
   template <class T>
   kernels::NormConvSaved<T> saved() const {
@@ -235,7 +233,7 @@ class NormConvOp final : public Op {
 };
 
 // The outputs of the unit, recorded.
-Tensors apply(const Unit& unit, const Tensors& inputs) {
+Tensors recorded(const Unit& unit, const Tensors& inputs) {
   const Tensors outputs = NormConvOp::run_forward(unit, inputs);
   record(inputs, outputs, [&] { return std::make_unique<NormConvOp>(unit, inputs, outputs); });
   return outputs;
@@ -256,11 +254,11 @@ Tensor batch_norm(const Tensor& y, const Tensor& gamma, const Tensor& beta, cons
 PreNorm conv_stats(const Tensor& x, const Tensor& weight, const Conv2dOptions& options,
                    const std::optional<ChannelStats>& running) {
   constexpr std::string_view op = "conv_stats";
-  require_weight(op, x, weight);
+  require_weight(op, x, weight, "x");
   const Unit unit{{conv_geometry(op, x.shape(), weight.shape(), options), 0, false, false},
                   options,
                   !running.has_value()};
-  const Tensors outputs = apply(unit, {x, weight});
+  const Tensors outputs = recorded(unit, {x, weight});
   return {outputs[0], statistics(outputs, 0, running)};
 }
 
@@ -268,14 +266,14 @@ NormConv norm_conv(const PreNorm& in, const Tensor& gamma, const Tensor& beta,
                    const Tensor& shortcut, const NormActOptions& norm, const Tensor& weight,
                    const Conv2dOptions& conv, const std::optional<ChannelStats>& running) {
   constexpr std::string_view op = "norm_conv";
-  require_weight(op, in.y, weight);
+  require_weight(op, in.y, weight, "y");
   require_norm(op, in.y, in.stats, gamma, beta, shortcut, norm);
   const Unit unit{{conv_geometry(op, in.y.shape(), weight.shape(), conv), norm.eps, norm.relu},
                   conv,
                   !running.has_value()};
   Tensors inputs{in.y, weight, in.stats.mean, in.stats.var, gamma, beta};
   if (shortcut) inputs.push_back(shortcut);
-  const Tensors outputs = apply(unit, inputs);
+  const Tensors outputs = recorded(unit, inputs);
   return {outputs[0], {outputs[1], statistics(outputs, 1, running)}};
 }
 

@@ -11,10 +11,9 @@ void norm_conv_jvp(Stream, const NormConvShape& shape, const NormConvInput<T>& i
                    const NormConvTangents<T>& tangents, const NormConvOutput<T>& output,
                    Workspace workspace) {
   const Conv2dShape& s = shape.conv;
-  const bool to_act = shape.normalizes
-                          ? tangents.y || tangents.shortcut || tangents.mean || tangents.var ||
-                                tangents.gamma || tangents.beta
-                          : tangents.y != nullptr;
+  const bool to_act = shape.normalizes ? tangents.y || tangents.shortcut || tangents.mean ||
+                                             tangents.var || tangents.gamma || tangents.beta
+                                       : tangents.y != nullptr;
   require(to_act || tangents.weight.data, "norm_conv_jvp: a tangent expected, all are zero");
   require(to_act || !output.act, "norm_conv_jvp: the tangent of act is zero and has no output");
   const cpu::BatchSlices slices = cpu::norm_conv_slices<T>(s);
@@ -32,12 +31,9 @@ void norm_conv_jvp(Stream, const NormConvShape& shape, const NormConvInput<T>& i
     const T* act_tangent = cpu::at_offset(tangents.y, rows.in);
     if (shape.normalizes && to_act) {
       T* written = output.act ? output.act + rows.in : own.take<T>(rows.in_rows * s.in_c);
-      const NormActTangents<T> in{act_tangent,
-                                  cpu::at_offset(tangents.shortcut, rows.in),
-                                  tangents.mean,
-                                  tangents.var,
-                                  tangents.gamma,
-                                  tangents.beta};
+      const NormActTangents<T> in{act_tangent,    cpu::at_offset(tangents.shortcut, rows.in),
+                                  tangents.mean,  tangents.var,
+                                  tangents.gamma, tangents.beta};
       norm_act_jvp<B, T>({}, cpu::norm_params(shape, input, rows.in_rows), input.y + rows.in, act,
                          in, written);
       act_tangent = written;

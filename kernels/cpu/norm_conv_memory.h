@@ -9,8 +9,7 @@ NormConvMemory norm_conv_memory(const NormConvShape& shape, NormConvPass pass,
                                 const BatchSlices& slices) {
   const Conv2dShape& s = shape.conv;
   const auto conv_bytes = [&](Conv2dPass conv_pass) {
-    return padded_bytes<char>(
-        std::int64_t(ConvSlices<T>(s, conv_pass, slices).scratch_bytes()));
+    return padded_bytes<char>(std::int64_t(ConvSlices<T>(s, conv_pass, slices).scratch_bytes()));
   };
   const std::size_t in = in_slice_bytes<T>(s, slices), out = out_slice_bytes<T>(s, slices);
   if (pass == NormConvPass::forward) {
@@ -20,12 +19,13 @@ NormConvMemory norm_conv_memory(const NormConvShape& shape, NormConvPass pass,
     return {partials_bytes(slices, s.out_c),
             in + std::max(conv_bytes(Conv2dPass::forward), conv_bytes(Conv2dPass::tangent))};
   }
-  const ConvSlices<T> weights(s, Conv2dPass::backward_weights, slices);
+  const GradientSlices<T> weights(s, slices);
   const std::size_t shared = partials_bytes(slices, s.in_c) +
                              padded_bytes<Acc<T>>(slices.count * weights.partial_stride()) +
                              padded_bytes<char>(std::int64_t(weights.sum_bytes()));
-  return {shared, in + out + std::max(conv_bytes(Conv2dPass::backward_weights),
-                                      conv_bytes(Conv2dPass::backward_data))};
+  return {shared, in + out +
+                      std::max(conv_bytes(Conv2dPass::backward_weights),
+                               conv_bytes(Conv2dPass::backward_data))};
 }
 
 // The part of the workspace that threads work in.

@@ -49,8 +49,7 @@ std::size_t out_slice_bytes(const Conv2dShape& s, const BatchSlices& slices) {
 template <class T>
 NormParams<T> norm_params(const NormConvShape& s, const NormConvInput<T>& input,
                           std::int64_t rows) {
-  return {rows,       s.conv.in_c, s.eps,       s.relu,
-          input.mean, input.var,   input.gamma, input.beta};
+  return {rows, s.conv.in_c, s.eps, s.relu, input.mean, input.var, input.gamma, input.beta};
 }
 
 template <class T>

@@ -12,7 +12,7 @@ void norm_conv_vjp(Stream, const NormConvShape& shape, const NormConvInput<T>& i
   const Conv2dShape& s = shape.conv;
   const cpu::BatchSlices slices = cpu::norm_conv_slices<T>(s);
   const cpu::ConvSlices<T> to_data(s, Conv2dPass::backward_data, slices);
-  const cpu::ConvSlices<T> to_weights(s, Conv2dPass::backward_weights, slices);
+  const cpu::GradientSlices<T> to_weights(s, slices);
   cpu::Scratch scratch(workspace, "norm_conv_vjp");
   const cpu::Partials sums = cpu::take_partials(scratch, slices, s.in_c);
   Acc<T>* partials = scratch.take<Acc<T>>(slices.count * to_weights.partial_stride());
@@ -38,14 +38,14 @@ void norm_conv_vjp(Stream, const NormConvShape& shape, const NormConvInput<T>& i
     std::byte* conv_scratch = own.take<std::byte>(
         std::int64_t(std::max(to_data.scratch_bytes(), to_weights.scratch_bytes())));
     const T* act = (shape.normalizes ? saved.act : input.y) + rows.in;
-    to_weights.backward_weights(slice, act, dout, partials, conv_scratch);
+    to_weights.compute(slice, act, dout, partials, conv_scratch);
     if (!gradients.dy) return;
     to_data.backward_data(slice, dout, weight, dact, conv_scratch);
     if (!shape.normalizes) return;
-    cpu::slice_act_vjp(cpu::norm_params(shape, input, rows.in_rows), input.y + rows.in, act, dact,
-                       cpu::at_offset(cotangents.dact, rows.in), gradients.dy + rows.in,
-                       cpu::at_offset(gradients.dshortcut, rows.in), sums.first(slice),
-                       sums.second(slice));
+    cpu::slice_act_vjp<T>(cpu::norm_params(shape, input, rows.in_rows), input.y + rows.in, act,
+                          dact, cpu::at_offset(cotangents.dact, rows.in), gradients.dy + rows.in,
+                          cpu::at_offset(gradients.dshortcut, rows.in), sums.first(slice),
+                          sums.second(slice));
   });
   to_weights.sum(partials, gradients.dweight, sum_scratch);
   if (!gradients.dy || !shape.normalizes) return;
