@@ -71,6 +71,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias);
 Tensor cosine_linear(const Tensor& x, const Tensor& weight, const Tensor& scale = {});
 
 // ---- convolution, NHWC and OHWI -----------------------------------------------------------------
+// Images may be bfloat16; weights and their cotangents are then float32. Weights are packed for a
+// backend once for a version of their contents, and all uses share the pack.
 struct Conv2dOptions {
   std::array<std::int64_t, 2> stride{1, 1}, padding{0, 0};
   std::int64_t groups = 1;

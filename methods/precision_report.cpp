@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/random.h"
 #include "methods/task.h"
 
 namespace ek {
@@ -26,7 +27,26 @@ PrecisionLine line_of(const Derivative& derivative, const std::string& tensor,
                       const Squares& squares) {
   const double norm = std::sqrt(squares.reference);
   const double error = squares.difference == 0 ? 0 : std::sqrt(squares.difference) / norm;
-  return {derivative.name, tensor, norm, error, derivative.bounded && tensor.empty()};
+  return {derivative.name, tensor, norm, error, 0, derivative.bounded && tensor.empty()};
+}
+
+// The largest relative error of one rounding to nearest.
+double unit_roundoff(Precision precision) {
+  return precision == Precision::bf16      ? 0x1p-9
+         : precision == Precision::float32 ? 0x1p-24
+                                           : 0x1p-53;
+}
+
+// Every element (float64) times 1 + unit or 1 - unit.
+Params moved_by_rounding(const Params& params, double unit) {
+  const Params moved = params.clone();
+  Tensor flat = moved.flat();
+  double* values = flat.output<double>();
+  const RandomStream random(0, Purpose::test);
+  for (std::int64_t i = 0; i < flat.numel(); ++i) {
+    values[i] *= random.uniform(std::uint64_t(i)) < 0.5 ? 1 - unit : 1 + unit;
+  }
+  return moved;
 }
 
 // What the task's method differentiates at its first step.
@@ -82,9 +102,11 @@ std::string PrecisionReport::fault() const {
                          line.error);
     }
     if (line.bounded && line.error > precision_bound(precision)) {
-      return fmt::format("the {} in {} is {:.1e} away from float64, {:.0e} is the bound",
-                         line.derivative, name_of(precision), line.error,
-                         precision_bound(precision));
+      return fmt::format(
+          "the {} in {} is {:.1e} away from float64, {:.0e} is the bound (a rounding error in the "
+          "parameters alone moves it by {:.1e})",
+          line.derivative, name_of(precision), line.error, precision_bound(precision),
+          line.sensitivity);
     }
   }
   return "";
@@ -98,10 +120,12 @@ std::string PrecisionReport::table() const {
   for (const PrecisionLine& line : lines) {
     width = std::max(width, line.tensor.empty() ? line.derivative.size() : line.tensor.size() + 2);
   }
-  text += fmt::format("{:<{}} {:>11} {:>9} {:>9}\n", "derivative", width, "norm", "error", "bound");
+  text += fmt::format("{:<{}} {:>11} {:>9} {:>11} {:>9}\n", "derivative", width, "norm", "error",
+                      "sensitivity", "bound");
   for (const PrecisionLine& line : lines) {
     const std::string name = line.tensor.empty() ? line.derivative : "  " + line.tensor;
-    text += fmt::format("{:<{}} {:>11.3e} {:>9.1e}{}\n", name, width, line.norm, line.error,
+    text += fmt::format("{:<{}} {:>11.3e} {:>9.1e} {:>11.1e}{}\n", name, width, line.norm,
+                        line.error, line.sensitivity,
                         line.bounded ? fmt::format(" {:>9.0e}", precision_bound(precision)) : "");
   }
   return text;
@@ -119,8 +143,14 @@ PrecisionReport precision_report(const Recipe& recipe, const TrainOptions& optio
   report.precision = options.precision;
   report.images = measured.train_stream.batch_size;
   report.meta_images = measured.has_meta ? measured.meta_stream.batch_size : 0;
-  report.lines =
-      compare_derivatives(first_derivatives(reference, exact), first_derivatives(measured, state));
+  const std::vector<Derivative> wanted = first_derivatives(reference, exact);
+  report.lines = compare_derivatives(wanted, first_derivatives(measured, state));
+  const Params moved = moved_by_rounding(exact.params, unit_roundoff(options.precision));
+  const auto sensitivity =
+      compare_derivatives(wanted, first_derivatives(reference, {moved, exact.buffers}));
+  for (std::size_t i = 0; i < sensitivity.size(); ++i) {
+    report.lines[i].sensitivity = sensitivity[i].error;
+  }
   return report;
 }
 

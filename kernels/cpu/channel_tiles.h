@@ -11,6 +11,12 @@
 
 namespace ek::kernels::cpu {
 
+// Rows [begin, end) of channels [first, first + channels).
+struct Patch {
+  std::int64_t begin, end, first, channels, lanes;
+  std::int64_t rows() const { return end - begin; }
+};
+
 // How the norm kernels walk a tensor [rows, channels] of T. Rows go in blocks: the unit of work of
 // a thread, and the bound on how many numbers are added up in float. Within a block, memory is
 // taken in contiguous runs, with one accumulator or coefficient per lane in a local array:
@@ -25,13 +31,7 @@ template <class T>
 struct ChannelTiles {
   static constexpr std::int64_t kRegisterLanes =
       (vector_bytes == 64 ? 4 : 2) * vector_lanes<Acc<T>>;
-  static constexpr std::int64_t kLanes = 512;  // of an array
-
-  // Rows [begin, end) of channels [first, first + channels).
-  struct Patch {
-    std::int64_t begin, end, first, channels, lanes;
-    std::int64_t rows() const { return end - begin; }
-  };
+  static constexpr std::int64_t kLanes = 512;  // the most in a run
 
   ChannelTiles(std::int64_t rows, std::int64_t channels) : rows(rows), channels(channels) {
     const std::int64_t width = std::max<std::int64_t>(channels, 1);
@@ -80,7 +80,8 @@ struct ChannelTiles {
     if (patch.lanes == kRegisterLanes) {
       for (; row + rows_per_run <= patch.end; row += rows_per_run) {
         const std::int64_t at = row * channels + patch.first;
-        for_register_lanes([&](std::int64_t lane, auto simd) { body(at + lane, lane, simd); });
+        for_register_lanes([&](std::int64_t lane, auto simd) { body(at + lane, lane, simd); },
+                           RegisterGroups());
       }
     }
     for (; row < patch.end; row += rows_per_run) {
@@ -94,14 +95,14 @@ struct ChannelTiles {
   std::int64_t rows_per_run = 1, patch_channels = kLanes, block_rows, blocks;
 
  private:
+  using RegisterGroups =
+      std::make_integer_sequence<std::int64_t, kRegisterLanes / vector_lanes<Acc<T>>>;
+
   // Unrolled by the language: only with constant lanes do the arrays become registers.
-  template <class Body>
-  static void for_register_lanes(const Body& body) {
+  template <class Body, std::int64_t... group>
+  static void for_register_lanes(const Body& body, std::integer_sequence<std::int64_t, group...>) {
     constexpr int n = int(vector_lanes<Acc<T>>);
-    [&]<std::int64_t... v>(std::integer_sequence<std::int64_t, v...>) {
-      (body(v * n, Simd<n>()), ...);
-    }
-    (std::make_integer_sequence<std::int64_t, kRegisterLanes / n>());
+    (body(group * n, Simd<n>()), ...);
   }
 };
 
@@ -112,13 +113,11 @@ struct Lanes {
 
   Acc<T>* operator+(std::int64_t lane) { return value + lane; }
 
-  void clear(const typename ChannelTiles<T>::Patch& patch) {
-    std::fill(value, value + patch.lanes, Acc<T>(0));
-  }
+  void clear(const Patch& patch) { std::fill(value, value + patch.lanes, Acc<T>(0)); }
 
   // lane l <- f(channel of l)
   template <class F>
-  void set(const typename ChannelTiles<T>::Patch& patch, const F& f) {
+  void set(const Patch& patch, const F& f) {
 #pragma omp simd
     for (std::int64_t c = 0; c < patch.channels; ++c) value[c] = Acc<T>(f(patch.first + c));
     for (std::int64_t filled = patch.channels; filled < patch.lanes; filled *= 2) {
@@ -128,7 +127,7 @@ struct Lanes {
   }
 
   // sums[channel] += the lanes of that channel, in the order of lanes, in double
-  void fold(const typename ChannelTiles<T>::Patch& patch, double* sums) const {
+  void fold(const Patch& patch, double* sums) const {
     for (std::int64_t at = 0; at < patch.lanes; at += patch.channels) {
 #pragma omp simd
       for (std::int64_t c = 0; c < patch.channels; ++c) {

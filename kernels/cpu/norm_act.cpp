@@ -12,9 +12,7 @@ namespace {
 using cpu::ChannelTiles;
 using cpu::Lanes;
 using cpu::Partials;
-template <class T>
-using Patch = typename ChannelTiles<T>::Patch;
-
+using cpu::Patch;
 // Turns run-time flags into types, so that no inner loop tests them: calls body(bool_constant...).
 template <class Body>
 void with_flags(const Body& body) {
@@ -41,7 +39,7 @@ template <class B, class T>
 void norm_act_forward(Stream, const NormParams<T>& p, const T* y, const T* shortcut, T* act) {
   const ChannelTiles<T> tiles(p.rows, p.channels);
   const auto pass = [&](auto relu, auto has_shortcut) {
-    tiles.for_patches_in_parallel([&](const Patch<T>& patch) {
+    tiles.for_patches_in_parallel([&](const Patch& patch) {
       Lanes<T> mean, scale, beta;
       mean.set(patch, [&](std::int64_t c) { return p.mean[c]; });
       scale.set(patch, [&](std::int64_t c) { return double(p.gamma[c]) * rsqrt_var(p, c); });
@@ -66,7 +64,7 @@ void cpu::slice_act_vjp(const NormParams<T>& p, const T* y, const T* act, const 
   std::fill_n(sums, p.channels, 0.0);
   std::fill_n(products, p.channels, 0.0);
   const auto pass = [&](auto relu, auto has_more, auto has_shortcut) {
-    tiles.for_patches_in_order([&](const Patch<T>& patch) {
+    tiles.for_patches_in_order([&](const Patch& patch) {
       Lanes<T> mean, scale, lane_sums, lane_products;
       mean.set(patch, [&](std::int64_t c) { return p.mean[c]; });
       scale.set(patch, [&](std::int64_t c) { return double(p.gamma[c]) * rsqrt_var(p, c); });
@@ -129,19 +127,21 @@ void norm_act_jvp(Stream, const NormParams<T>& p, const T* y, const T* act,
     return values ? double(values[c]) : 0.0;
   };
   const auto pass = [&](auto relu, auto has_y, auto has_shortcut) {
-    tiles.for_patches_in_parallel([&](const Patch<T>& patch) {
+    tiles.for_patches_in_parallel([&](const Patch& patch) {
       Lanes<T> mean, a, b, c_y;
+      Lanes<double> r;  // once: a square root and a division cost more than all the rest here
+      r.set(patch, [&](std::int64_t c) { return rsqrt_var(p, c); });
+      const auto scale = [&](std::int64_t c) {
+        return double(p.gamma[c]) * r.value[c - patch.first];
+      };
       mean.set(patch, [&](std::int64_t c) { return p.mean[c]; });
-      a.set(patch, [&](std::int64_t c) { return double(p.gamma[c]) * rsqrt_var(p, c); });
+      a.set(patch, scale);
       b.set(patch, [&](std::int64_t c) {
-        return or_zero(tangents.beta, c) -
-               double(p.gamma[c]) * rsqrt_var(p, c) * or_zero(tangents.mean, c);
+        return or_zero(tangents.beta, c) - scale(c) * or_zero(tangents.mean, c);
       });
       c_y.set(patch, [&](std::int64_t c) {
-        const double r = rsqrt_var(p, c);
-        return (or_zero(tangents.gamma, c) -
-                0.5 * double(p.gamma[c]) * r * r * or_zero(tangents.var, c)) *
-               r;
+        const double r_c = r.value[c - patch.first];
+        return (or_zero(tangents.gamma, c) - 0.5 * scale(c) * r_c * or_zero(tangents.var, c)) * r_c;
       });
       tiles.for_elements(patch, [&, y, act, y_tangent = tangents.y, shortcut = tangents.shortcut,
                                  act_tangent](std::int64_t i, std::int64_t lane, auto simd) {

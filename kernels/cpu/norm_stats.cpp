@@ -6,17 +6,14 @@ namespace ek::kernels {
 namespace cpu {
 namespace {
 
-template <class T>
-using Patch = typename ChannelTiles<T>::Patch;
-
 // Mean and sum of squared deviations of one patch, in one pass: deviations are taken from a pivot,
 // the mean of the first part of the rows, and corrected by their own mean. However far the mean is
 // from zero nothing cancels, and a pivot off by s costs at most a factor 1 + s^2 / var in accuracy:
 // at most the number of rows over the number that the pivot is taken from, whatever the numbers.
 template <class T>
-void patch_moments(const ChannelTiles<T>& tiles, const Patch<T>& patch, const T* y, double* mean,
+void patch_moments(const ChannelTiles<T>& tiles, const Patch& patch, const T* y, double* mean,
                    double* m2) {
-  Patch<T> sample = patch;
+  Patch sample = patch;
   sample.end = std::min(patch.end, patch.begin + std::max(tiles.rows_per_run, patch.rows() / 8));
   Lanes<T> pivot, sums, squares;
   sums.clear(patch);
@@ -50,10 +47,10 @@ void patch_moments(const ChannelTiles<T>& tiles, const Patch<T>& patch, const T*
 template <class T>
 void slice_moments(std::int64_t rows, std::int64_t channels, const T* y, double* mean, double* m2) {
   const ChannelTiles<T> tiles(rows, channels);
-  tiles.for_patches(0, [&](const Patch<T>& patch) { patch_moments(tiles, patch, y, mean, m2); });
+  tiles.for_patches(0, [&](const Patch& patch) { patch_moments(tiles, patch, y, mean, m2); });
   double block_mean[ChannelTiles<T>::kLanes], block_m2[ChannelTiles<T>::kLanes];
   for (std::int64_t block = 1; block < tiles.blocks; ++block) {
-    tiles.for_patches(block, [&](const Patch<T>& patch) {
+    tiles.for_patches(block, [&](const Patch& patch) {
       patch_moments(tiles, patch, y, block_mean - patch.first, block_m2 - patch.first);
       merge_moments(double(patch.begin), mean + patch.first, m2 + patch.first, double(patch.rows()),
                     block_mean, block_m2, patch.channels);
@@ -76,7 +73,7 @@ void slice_stats_vjp(std::int64_t rows, std::int64_t total_rows, std::int64_t ch
                      T* dy) {
   const ChannelTiles<T> tiles(rows, channels);
   const double share = 1 / double(total_rows);
-  tiles.for_patches_in_order([&](const Patch<T>& patch) {
+  tiles.for_patches_in_order([&](const Patch& patch) {
     Lanes<T> center, constant, slope;
     center.set(patch, [=](std::int64_t c) { return mean[c]; });
     constant.set(patch, [=](std::int64_t c) { return double(dmean[c]) * share; });
@@ -103,7 +100,7 @@ void slice_stats_jvp(std::int64_t rows, std::int64_t channels, const T* y, const
   const ChannelTiles<T> tiles(rows, channels);
   std::fill_n(sums, channels, 0.0);
   std::fill_n(products, channels, 0.0);
-  tiles.for_patches_in_order([&](const Patch<T>& patch) {
+  tiles.for_patches_in_order([&](const Patch& patch) {
     Lanes<T> center, lane_sums, lane_products;
     center.set(patch, [=](std::int64_t c) { return mean[c]; });
     lane_sums.clear(patch);
@@ -131,6 +128,7 @@ void finish_stats_jvp(std::int64_t total_rows, std::int64_t channels, const doub
 
 using cpu::ChannelTiles;
 using cpu::Partials;
+using cpu::Patch;
 
 template <class B, class T>
 std::size_t norm_workspace_bytes(std::int64_t rows, std::int64_t channels) {
