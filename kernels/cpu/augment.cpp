@@ -1,6 +1,7 @@
 #include "kernels/augment.h"
 
 #include "kernels/cpu/blocks.h"
+#include "kernels/cpu/simd.h"
 #include "kernels/error.h"
 #include "kernels/math/augment_draw.h"
 
@@ -12,7 +13,8 @@ template <class T>
 struct NormalisedValues {
   explicit NormalisedValues(const AugmentSpec& spec) {
     for (int c = 0; c < 3; ++c) {
-      for (std::uint32_t v = 0; v < 256; ++v) table[c][v] = T(math::normalised_value(spec, c, v));
+      for (std::uint32_t v = 0; v < 256; ++v)
+        table[c][v] = cpu::rounded<T>(math::normalised_value(spec, c, v));
     }
   }
   void write(const std::uint8_t* pixel, T* out) const {
@@ -64,5 +66,6 @@ void augment_images(Stream, const AugmentSpec& spec, const AugmentKey& key, std:
 
 template decltype(augment_images<Cpu, float>) augment_images<Cpu, float>;
 template decltype(augment_images<Cpu, double>) augment_images<Cpu, double>;
+template decltype(augment_images<Cpu, bf16>) augment_images<Cpu, bf16>;
 
 }  // namespace ek::kernels

@@ -13,6 +13,8 @@ namespace ek::kernels::cpu {
 // store, which convert where the tensor is bf16. Nothing needs alignment.
 template <int n>
 struct Simd {
+  static constexpr int lanes = n;
+
   template <class T>
   using Values = typename LaneValues<Acc<T>, n>::type;
 
@@ -36,6 +38,12 @@ struct Simd {
     }
   }
 
+  // As many zeros as one load of this tensor brings numbers.
+  template <class T>
+  static Values<T> zero(const T*) {
+    return Values<T>{};
+  }
+
   // *to += values, for accumulators
   template <class T>
   static void add(Values<T> values, T* to) {
@@ -53,7 +61,12 @@ inline void for_lanes(std::int64_t count, const Body& body) {
   for (; i < count; ++i) body(i, Simd<1>());
 }
 
-// A number of the accumulation type as a tensor of T holds it, rounded once.
+// One element in the type that it is computed with, and a number as a tensor of T holds it, rounded
+// once.
+template <class T>
+inline Acc<T> widened(T value) {
+  return Simd<1>::load(&value);
+}
 template <class T>
 inline T rounded(double value) {
   if constexpr (std::is_same_v<T, bf16>) {
