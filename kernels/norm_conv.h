@@ -56,8 +56,9 @@ template <class B, class T>
 void norm_conv_forward(Stream stream, const NormConvShape& shape, const NormConvInput<T>& input,
                        ConvPack weight, const NormConvOutput<T>& output, Workspace workspace);
 
-// What forward left, for the derivatives. out and out_mean are read only where statistics have a
-// derivative: null without.
+// What forward left, for the derivatives. act null: it was not kept, and each slice computes it
+// again, with the same bits. out and out_mean are read only where statistics have a derivative:
+// null without.
 template <class T>
 struct NormConvSaved {
   const T* act;

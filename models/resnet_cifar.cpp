@@ -64,11 +64,13 @@ ModelOutput ResNetCifar::forward(const Params& params, const Params& buffers, co
   auto gamma = [&](const Pending& p) { return params[p.norm + ".weight"]; };
   auto beta = [&](const Pending& p) { return params[p.norm + ".bias"]; };
   // Applies the pending batch norm, convolves with `prefix` + "convN", leaves the next one pending.
-  auto norm_conv = [&](Pending& p, const std::string& prefix, char n, std::int64_t stride) {
+  // The activation is returned if `keep` asks for it.
+  auto norm_conv = [&](Pending& p, const std::string& prefix, char n, std::int64_t stride,
+                       bool keep) {
     const std::string norm = prefix + "bn" + n;
-    ops::NormConv unit =
-        ops::norm_conv(p.conv_output, gamma(p), beta(p), p.shortcut, norm_relu,
-                       params[prefix + "conv" + n + ".weight"], conv3x3(stride), running.of(norm));
+    ops::NormConv unit = ops::norm_conv(p.conv_output, gamma(p), beta(p), p.shortcut, norm_relu,
+                                        params[prefix + "conv" + n + ".weight"], conv3x3(stride),
+                                        running.of(norm), keep);
     running.note(norm, unit.out);
     p = {std::move(unit.out), norm, {}};
     return unit.activation;
@@ -78,8 +80,8 @@ ModelOutput ResNetCifar::forward(const Params& params, const Params& buffers, co
       ops::conv_stats(x, params["conv1.weight"], conv3x3(1), running.of("bn1")), "bn1", {}};
   running.note("bn1", pending.conv_output);
   for (const Block& block : blocks_) {
-    const Tensor input = norm_conv(pending, block.prefix, '1', block.stride);
-    norm_conv(pending, block.prefix, '2', 1);
+    const Tensor input = norm_conv(pending, block.prefix, '1', block.stride, true);
+    norm_conv(pending, block.prefix, '2', 1, false);
     pending.shortcut =
         block.same_shape ? input : ops::subsample_pad(input, block.out_channels, block.stride);
   }

@@ -20,9 +20,10 @@ struct Unit {
   kernels::NormConvShape shape;
   Conv2dOptions conv;
   bool statistics;  // those of out are outputs
+  bool keeps_act;   // act is one: never without normalisation
 
-  // Outputs: act (if normalised), out, then mean and var (if statistics).
-  std::size_t out_index() const { return shape.normalizes ? 1 : 0; }
+  // Outputs: act (if kept), out, then mean and var (if statistics).
+  std::size_t out_index() const { return keeps_act ? 1 : 0; }
   std::size_t output_count() const { return out_index() + (statistics ? 3 : 1); }
 };
 
@@ -72,7 +73,7 @@ class NormConvOp final : public Op {
  public:
   NormConvOp(const Unit& unit, const Tensors& inputs, const Tensors& outputs) : unit_(unit) {
     for (const Tensor& input : inputs) inputs_.emplace_back(input);
-    if (unit.shape.normalizes) act_ = Saved(outputs[0]);
+    if (unit.keeps_act) act_ = Saved(outputs[0]);
     if (unit.statistics) {
       out_ = Saved(outputs[unit.out_index()]);
       out_mean_ = Saved(outputs[unit.out_index() + 1]);
@@ -84,7 +85,7 @@ class NormConvOp final : public Op {
     const Tensors in = inputs();
     const bool normalizes = unit_.shape.normalizes;
     const std::size_t first = unit_.out_index();
-    const Tensor dact = normalizes ? cotangents[0] : Tensor();
+    const Tensor dact = unit_.keeps_act ? cotangents[0] : Tensor();
     const Tensor dout = cotangents[first] ? cotangents[first] : zero_out();
     Tensor dmean = at(cotangents, first + 1), dvar = at(cotangents, first + 2);
     if (dmean && !dvar) dvar = zeros_like(dmean);
@@ -131,7 +132,7 @@ class NormConvOp final : public Op {
     bool to_act = false;
     for (std::size_t i = 0; i < tangents.size(); ++i) to_act |= i != weight_in && tangents[i];
     Tensors out(unit_.output_count());
-    if (unit_.shape.normalizes && to_act) out[0] = empty_like(in[y_in]);
+    if (unit_.keeps_act && to_act) out[0] = empty_like(in[y_in]);
     out[first] = Tensor::empty(output_shape(unit_.shape.conv), in[y_in].dtype(), in[y_in].device());
     if (unit_.statistics) {
       out[first + 1] = empty_like(out_mean_.get());
@@ -139,8 +140,8 @@ class NormConvOp final : public Op {
     }
     const double convolutions = to_act && tangents[weight_in] ? 2 : 1;
     run("norm_conv_jvp", kernels::NormConvPass::jvp, unit_, in[y_in], convolutions,
-        unit_.shape.normalizes ? 4 : 2, unit_.statistics ? 2 : 1,
-        [&]<class B, class T>(const WorkspaceBuffer& workspace) {
+        (unit_.shape.normalizes ? 2 : 1) + (to_act ? 1 : 0) + 2 * unit_.keeps_act,
+        unit_.statistics ? 2 : 1, [&]<class B, class T>(const WorkspaceBuffer& workspace) {
           using A = kernels::Acc<T>;
           const kernels::Conv2dShape& g = unit_.shape.conv;
           constexpr auto pass = kernels::Conv2dPass::forward;
@@ -174,7 +175,7 @@ class NormConvOp final : public Op {
     if (unit_.shape.normalizes) {
       act = norm_act(in[y_in], {in[mean_in], in[var_in]}, in[gamma_in], in[beta_in],
                      at(in, shortcut_in), {unit_.shape.eps, unit_.shape.relu});
-      result.push_back(act);
+      if (unit_.keeps_act) result.push_back(act);
     }
     result.push_back(conv2d(act, in[weight_in], unit_.conv));
     if (unit_.statistics) {
@@ -190,12 +191,12 @@ class NormConvOp final : public Op {
     const kernels::Conv2dShape& g = unit.shape.conv;
     const std::size_t first = unit.out_index();
     Tensors out(unit.output_count());
-    if (unit.shape.normalizes) out[0] = empty_like(in[y_in]);
+    if (unit.keeps_act) out[0] = empty_like(in[y_in]);
     out[first] = empty_like(in[y_in], output_shape(g));
     if (unit.statistics) {
       for (std::size_t i : {first + 1, first + 2}) out[i] = empty_like(in[weight_in], {g.out_c});
     }
-    const double images = unit.shape.normalizes ? (in.size() > shortcut_in ? 3 : 2) : 1;
+    const double images = 1 + (in.size() > shortcut_in) + unit.keeps_act;
     run("norm_conv", kernels::NormConvPass::forward, unit, in[y_in], 1, images, 1,
         [&]<class B, class T>(const WorkspaceBuffer& workspace) {
           const WeightPack pack =
@@ -211,7 +212,7 @@ class NormConvOp final : public Op {
   static kernels::NormConvOutput<T> outputs(const Unit& unit, Tensors& out) {
     using A = kernels::Acc<T>;
     const std::size_t first = unit.out_index();
-    return {unit.shape.normalizes ? output_pointer<T>(out[0]) : nullptr, out[first].output<T>(),
+    return {unit.keeps_act ? output_pointer<T>(out[0]) : nullptr, out[first].output<T>(),
             unit.statistics ? out[first + 1].output<A>() : nullptr,
             unit.statistics ? out[first + 2].output<A>() : nullptr};
   }
@@ -257,24 +258,29 @@ PreNorm conv_stats(const Tensor& x, const Tensor& weight, const Conv2dOptions& o
   require_weight(op, x, weight, "x");
   const Unit unit{{conv_geometry(op, x.shape(), weight.shape(), options), 0, false, false},
                   options,
-                  !running.has_value()};
+                  !running.has_value(),
+                  false};
   const Tensors outputs = recorded(unit, {x, weight});
   return {outputs[0], statistics(outputs, 0, running)};
 }
 
 NormConv norm_conv(const PreNorm& in, const Tensor& gamma, const Tensor& beta,
                    const Tensor& shortcut, const NormActOptions& norm, const Tensor& weight,
-                   const Conv2dOptions& conv, const std::optional<ChannelStats>& running) {
+                   const Conv2dOptions& conv, const std::optional<ChannelStats>& running,
+                   bool keep_activation) {
   constexpr std::string_view op = "norm_conv";
   require_weight(op, in.y, weight, "y");
   require_norm(op, in.y, in.stats, gamma, beta, shortcut, norm);
   const Unit unit{{conv_geometry(op, in.y.shape(), weight.shape(), conv), norm.eps, norm.relu},
                   conv,
-                  !running.has_value()};
+                  !running.has_value(),
+                  keep_activation};
   Tensors inputs{in.y, weight, in.stats.mean, in.stats.var, gamma, beta};
   if (shortcut) inputs.push_back(shortcut);
   const Tensors outputs = recorded(unit, inputs);
-  return {outputs[0], {outputs[1], statistics(outputs, 1, running)}};
+  const std::size_t out = unit.out_index();
+  return {keep_activation ? outputs[0] : Tensor(),
+          {outputs[out], statistics(outputs, out, running)}};
 }
 
 }  // namespace ek::ops

@@ -27,7 +27,7 @@ void norm_conv_jvp(Stream, const NormConvShape& shape, const NormConvInput<T>& i
   cpu::for_each_slice(slices, [&](std::int64_t slice, int thread) {
     const cpu::SliceRows rows(s, slices, slice);
     cpu::Scratch own = memory.of(thread);
-    const T* act = (shape.normalizes ? saved.act : input.y) + rows.in;
+    const T* act = cpu::slice_activation(shape, input, saved.act, rows, own);
     const T* act_tangent = cpu::at_offset(tangents.y, rows.in);
     if (shape.normalizes && to_act) {
       T* written = output.act ? output.act + rows.in : own.take<T>(rows.in_rows * s.in_c);

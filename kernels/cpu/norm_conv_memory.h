@@ -17,13 +17,13 @@ NormConvMemory norm_conv_memory(const NormConvShape& shape, NormConvPass pass,
   }
   if (pass == NormConvPass::jvp) {
     return {partials_bytes(slices, s.out_c),
-            in + std::max(conv_bytes(Conv2dPass::forward), conv_bytes(Conv2dPass::tangent))};
+            2 * in + std::max(conv_bytes(Conv2dPass::forward), conv_bytes(Conv2dPass::tangent))};
   }
   const GradientSlices<T> weights(s, slices);
   const std::size_t shared = partials_bytes(slices, s.in_c) +
                              padded_bytes<Acc<T>>(slices.count * weights.partial_stride()) +
                              padded_bytes<char>(std::int64_t(weights.sum_bytes()));
-  return {shared, in + out +
+  return {shared, 2 * in + out +
                       std::max(conv_bytes(Conv2dPass::backward_weights),
                                conv_bytes(Conv2dPass::backward_data))};
 }

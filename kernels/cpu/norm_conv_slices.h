@@ -61,6 +61,19 @@ T* at_offset(T* data, std::int64_t offset) {
   return data ? data + offset : nullptr;
 }
 
+// The activations of a slice: y where nothing is normalised, what was kept, or the same again in
+// memory of the thread.
+template <class T>
+const T* slice_activation(const NormConvShape& s, const NormConvInput<T>& input, const T* kept,
+                          const SliceRows& rows, Scratch& own) {
+  if (!s.normalizes) return input.y + rows.in;
+  if (kept) return kept + rows.in;
+  T* act = own.take<T>(rows.in_rows * s.conv.in_c);
+  norm_act_forward<Cpu, T>({}, norm_params(s, input, rows.in_rows), input.y + rows.in,
+                           at_offset(input.shortcut, rows.in), act);
+  return act;
+}
+
 // The workspace of a pass: one block for the reductions, then one per thread.
 struct NormConvMemory {
   std::size_t shared_bytes, thread_bytes;

@@ -37,7 +37,7 @@ void norm_conv_vjp(Stream, const NormConvShape& shape, const NormConvInput<T>& i
     }
     std::byte* conv_scratch = own.take<std::byte>(
         std::int64_t(std::max(to_data.scratch_bytes(), to_weights.scratch_bytes())));
-    const T* act = (shape.normalizes ? saved.act : input.y) + rows.in;
+    const T* act = cpu::slice_activation(shape, input, saved.act, rows, own);
     to_weights.compute(slice, act, dout, partials, conv_scratch);
     if (!gradients.dy) return;
     to_data.backward_data(slice, dout, weight, dact, conv_scratch);

@@ -20,6 +20,7 @@ struct Case {
   Shape x, weight;
   std::int64_t stride;
   bool relu, shortcut, running;
+  bool keep = true;  // the activation
 };
 
 // More images than slices, so that slices of two lengths occur; odd extents and channels.
@@ -29,6 +30,8 @@ const std::vector<Case> cases{
     {"stride 2, no ReLU", {3, 5, 4, 4}, {6, 3, 3, 4}, 2, false, true, false},
     {"running statistics", {2, 4, 4, 3}, {3, 3, 3, 3}, 1, true, true, true},
     {"one image, one channel", {1, 6, 5, 1}, {1, 3, 3, 1}, 1, true, false, false},
+    {"activation not kept", {10, 4, 3, 3}, {4, 3, 3, 3}, 1, true, true, false, false},
+    {"not kept, running statistics", {9, 3, 3, 2}, {3, 3, 3, 2}, 1, true, false, true, false},
 };
 
 constexpr ek::ops::Conv2dOptions options_of(const Case& c) {
@@ -57,15 +60,16 @@ std::optional<ek::ops::ChannelStats> running_of(const Case& c, DType sums) {
 
 Tensors outputs_of(const Case& c, Tensors values) {
   if (c.running) values.resize(2);  // the statistics are constants
+  if (!c.keep) values.erase(values.begin());
   return values;
 }
 
-// act, out[, mean, var]
+// [act,] out[, mean, var]
 ek::TensorFunction fused(const Case& c) {
   return [&c](const Tensors& t) {
-    const ek::ops::NormConv u =
-        ek::ops::norm_conv({t[0], {t[1], t[2]}}, t[3], t[4], c.shortcut ? t[6] : Tensor(),
-                           {1e-5, c.relu}, t[5], options_of(c), running_of(c, t[5].dtype()));
+    const ek::ops::NormConv u = ek::ops::norm_conv(
+        {t[0], {t[1], t[2]}}, t[3], t[4], c.shortcut ? t[6] : Tensor(), {1e-5, c.relu}, t[5],
+        options_of(c), running_of(c, t[5].dtype()), c.keep);
     return outputs_of(c, {u.activation, u.out.y, u.out.stats.mean, u.out.stats.var});
   };
 }
