@@ -74,6 +74,7 @@ void run(std::string_view op, const Conv2dShape& g, Conv2dPass pass, const Tenso
   const double elements =
       passes * double(g.input_size() + g.weight_size()) + double(g.output_size());
   ProfileScope profile(op, detail, passes * g.flops(), elements * double(size_of(like.dtype())));
+  profile.note({g, pass, like.dtype()});
   dispatch_floating(op, like, [&]<class B, class T>() {
     WorkspaceBuffer workspace(like.device(), kernels::conv2d_workspace_bytes<B, T>(g, pass));
     kernel.template operator()<B, T>(workspace);
