@@ -17,7 +17,7 @@ struct ProfileReportOptions {
   double unprofiled_step_ms = 0;  // what a step takes without the profiler; 0: not known
   // Milliseconds of one call of another library's primitive for a convolution, with its name for
   // the head of the column. nullopt where it has none.
-  std::function<std::optional<double>(const ProfiledConv&)> reference_ms;
+  std::function<std::optional<double>(const ProfiledConv&)> reference_ms = {};
   std::string reference = "oneDNN";
 };
 

@@ -27,14 +27,14 @@ struct ProfiledConv {
 // event with its name, shape text, floating-point operations and bytes, and the layer and phase in
 // which it ran. Scopes of any thread count; threads are numbered in the order in which they come.
 struct ProfileEvent {
-  std::string name, detail;
+  std::string name, detail = {};
   double start_ms = 0, duration_ms = 0;
   double flops = 0, bytes = 0;
   int depth = 0;  // number of scopes of this thread around it
   int thread = 0;
-  std::string layer;  // "layer1.0.conv1"; empty outside of layers
+  std::string layer = {};  // "layer1.0.conv1"; empty outside of layers
   Phase phase = Phase::other;
-  std::optional<ProfiledConv> conv;  // of convolutions
+  std::optional<ProfiledConv> conv = {};  // of convolutions
 };
 
 void profiler_start();

@@ -18,7 +18,7 @@ class StepProfile {
 
   struct Options {
     std::string title;  // first line of the text, e.g. "resnet32, batch 128, float32, 2 threads"
-    std::string profile, trace;
+    std::string profile = {}, trace = {};  // file names
     std::int64_t warmup = default_warmup;  // steps before, whose median time is told beside
     std::int64_t steps = default_steps;
     double unprofiled_step_ms = 0;  // 0: the median of the warm-up steps
