@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "engine/tape.h"
+#include "methods/checkpoint_model.h"
 #include "methods/evaluation/predict.h"
 
 namespace ek {
@@ -59,8 +60,8 @@ MemoryPeak extrapolated_peaks(const Events& base, const std::vector<Slope>& slop
   return result;
 }
 
-// Two steps, since the first one makes the optimiser's state; then an evaluation while the batches
-// are still there.
+// Two steps, since the first one makes the optimiser's state; then, while the batches are still
+// there, an evaluation and what a checkpoint is made of.
 void try_training(const Task& task, const StepSizes& sizes, AllocationTrace& trace) {
   const std::uint64_t seed = std::uint64_t(task.recipe.integer("seed"));
   TrainState state = task.initial_state();
@@ -91,11 +92,13 @@ void try_training(const Task& task, const StepSizes& sizes, AllocationTrace& tra
                             .class_accuracy = {}};
   for (int i = 0; i < 2; ++i) method->step(state, context);
 
-  const std::vector<std::int64_t> records(std::size_t(sizes.eval_images), 0);
-  if (records.empty()) return;
-  NoRecording off;
-  const Batch chunk = whole(task.source.train, records, task.eval_transform, task.dtype);
-  method->inference_logits(state, chunk.images);
+  {
+    NoRecording off;
+    const std::vector<std::int64_t> records(std::size_t(sizes.eval_images), 0);
+    const Batch chunk = whole(task.source.train, records, task.eval_transform, train_stream.dtype);
+    method->inference_logits(state, chunk.images);
+  }
+  model_tensors(state);
 }
 
 // What a batch takes from the allocator.
