@@ -37,6 +37,7 @@ void run(std::string_view op, const Conv2dShape& g, Conv2dPass pass, const Tenso
       passes * double(g.weight_size()) * double(size_of(accumulation_dtype(images.dtype())));
   ProfileScope profile(
       op, [&] { return conv_text(g); }, passes * g.flops(), bytes);
+  profile.note({g, pass, images.dtype()});
   dispatch_activation(op, images, [&]<class B, class T>() {
     WorkspaceBuffer workspace(images.device(), kernels::conv2d_workspace_bytes<B, T>(g, pass));
     kernel.template operator()<B, T>(workspace);

@@ -12,6 +12,8 @@
 namespace ek::ops {
 namespace {
 
+using kernels::Conv2dPass;
+
 enum Input : std::size_t { y_in, weight_in, mean_in, var_in, gamma_in, beta_in, shortcut_in };
 
 // What one application is made of: its inputs (y and weight alone where nothing is normalised; the
@@ -52,12 +54,18 @@ kernels::NormConvInput<T> arguments(const Tensors& in) {
 // size of act that it reads or writes, `outputs` those of the size of out.
 template <class Kernel>
 void run(std::string_view name, kernels::NormConvPass pass, const Unit& unit, const Tensor& y,
-         double convolutions, double images, double outputs, Kernel&& kernel) {
+         const std::vector<Conv2dPass>& convolutions, double images, double outputs,
+         Kernel&& kernel) {
   const kernels::Conv2dShape& g = unit.shape.conv;
   const double bytes =
       (images * double(g.input_size()) + outputs * double(g.output_size())) * size_of(y.dtype());
+  ProfiledConv conv{g, convolutions[0], y.dtype()};
+  if (convolutions.size() > 1) conv.second_pass = convolutions[1];
+  const double flops =
+      double(convolutions.size()) * g.flops() * (conv.pass == Conv2dPass::tangent ? 2 : 1);
   ProfileScope profile(
-      name, [&] { return conv_text(g); }, convolutions * g.flops(), bytes);
+      name, [&] { return conv_text(g); }, flops, bytes);
+  profile.note(conv);
   dispatch_activation(name, y, [&]<class B, class T>() {
     const WorkspaceBuffer workspace(y.device(),
                                     kernels::norm_conv_workspace_bytes<B, T>(unit.shape, pass));
@@ -100,7 +108,7 @@ class NormConvOp final : public Op {
     }
     const double images =
         (normalizes ? 2 : 1) + (d[y_in] ? 1 : 0) + (dact ? 1 : 0) + (at(d, shortcut_in) ? 1 : 0);
-    run("norm_conv_vjp", kernels::NormConvPass::vjp, unit_, in[y_in], d[y_in] ? 2 : 1, images,
+    run("norm_conv_vjp", kernels::NormConvPass::vjp, unit_, in[y_in], convolutions, images,
         dmean ? 2 : 1, [&]<class B, class T>(const WorkspaceBuffer& workspace) {
           using A = kernels::Acc<T>;
           const kernels::NormConvCotangents<T> ct{pointer<T>(dact), dout.data<T>(),
@@ -116,8 +124,7 @@ class NormConvOp final : public Op {
                                                         d[weight_in].output<A>()};
           std::optional<WeightPack> pack;
           if (d[y_in]) {
-            pack = WeightPack::of<B, T>(in[weight_in], unit_.shape.conv,
-                                        kernels::Conv2dPass::backward_data);
+            pack = WeightPack::of<B, T>(in[weight_in], unit_.shape.conv, Conv2dPass::backward_data);
           }
           kernels::norm_conv_vjp<B, T>(current_stream(), unit_.shape, arguments<T>(in), saved<T>(),
                                        pack ? kernels::ConvPack(*pack) : kernels::ConvPack(), ct,
@@ -138,13 +145,13 @@ class NormConvOp final : public Op {
       out[first + 1] = empty_like(out_mean_.get());
       out[first + 2] = empty_like(out_mean_.get());
     }
-    const double convolutions = to_act && tangents[weight_in] ? 2 : 1;
-    run("norm_conv_jvp", kernels::NormConvPass::jvp, unit_, in[y_in], convolutions,
+    run("norm_conv_jvp", kernels::NormConvPass::jvp, unit_, in[y_in],
+        {to_act && tangents[weight_in] ? Conv2dPass::tangent : Conv2dPass::forward},
         (unit_.shape.normalizes ? 2 : 1) + (to_act ? 1 : 0) + 2 * unit_.keeps_act,
         unit_.statistics ? 2 : 1, [&]<class B, class T>(const WorkspaceBuffer& workspace) {
           using A = kernels::Acc<T>;
           const kernels::Conv2dShape& g = unit_.shape.conv;
-          constexpr auto pass = kernels::Conv2dPass::forward;
+          constexpr auto pass = Conv2dPass::forward;
           const WeightPack weight = WeightPack::of<B, T>(in[weight_in], g, pass);
           std::optional<WeightPack> weight_tangent;
           if (tangents[weight_in])
@@ -197,10 +204,9 @@ class NormConvOp final : public Op {
       for (std::size_t i : {first + 1, first + 2}) out[i] = empty_like(in[weight_in], {g.out_c});
     }
     const double images = 1 + (in.size() > shortcut_in) + unit.keeps_act;
-    run("norm_conv", kernels::NormConvPass::forward, unit, in[y_in], 1, images, 1,
-        [&]<class B, class T>(const WorkspaceBuffer& workspace) {
-          const WeightPack pack =
-              WeightPack::of<B, T>(in[weight_in], g, kernels::Conv2dPass::forward);
+    run("norm_conv", kernels::NormConvPass::forward, unit, in[y_in], {Conv2dPass::forward}, images,
+        1, [&]<class B, class T>(const WorkspaceBuffer& workspace) {
+          const WeightPack pack = WeightPack::of<B, T>(in[weight_in], g, Conv2dPass::forward);
           kernels::norm_conv_forward<B, T>(current_stream(), unit.shape, arguments<T>(in), pack,
                                            outputs<T>(unit, out), workspace);
         });
