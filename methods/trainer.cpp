@@ -96,7 +96,7 @@ class Trainer {
     return StepProfile(
         {.title =
              fmt::format("{}, {}, batch {}, {}, {} threads, from step {} on", task_.recipe.name(),
-                         task_.model->name(), price_.sizes.batch, name_of(options_.dtype),
+                         task_.model->name(), price_.sizes.batch, name_of(options_.precision),
                          thread_count(), point_.step + StepProfile::default_warmup),
          .profile = options_.profile,
          .trace = options_.trace});

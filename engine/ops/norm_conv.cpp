@@ -106,8 +106,10 @@ class NormConvOp final : public Op {
       for (Input i : {mean_in, var_in, gamma_in, beta_in}) d[i] = empty_like(in[i]);
       if (in.size() > shortcut_in && needs[shortcut_in]) d[shortcut_in] = empty_like(in[y_in]);
     }
+    std::vector<Conv2dPass> convolutions{Conv2dPass::backward_weights};
+    if (d[y_in]) convolutions.push_back(Conv2dPass::backward_data);
     const double images =
-        (normalizes ? 2 : 1) + (d[y_in] ? 1 : 0) + (dact ? 1 : 0) + (at(d, shortcut_in) ? 1 : 0);
+        1 + unit_.keeps_act + (d[y_in] ? 1 : 0) + (dact ? 1 : 0) + (at(d, shortcut_in) ? 1 : 0);
     run("norm_conv_vjp", kernels::NormConvPass::vjp, unit_, in[y_in], convolutions, images,
         dmean ? 2 : 1, [&]<class B, class T>(const WorkspaceBuffer& workspace) {
           using A = kernels::Acc<T>;
