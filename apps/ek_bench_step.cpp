@@ -21,17 +21,21 @@ std::string summary(const nlohmann::json& r) {
 
 std::string data_summary(const nlohmann::json& r) {
   const auto median = [&](const char* key) { return r[key]["median"].get<double>(); };
+  const auto least = [&](const char* key) { return r[key]["min"].get<double>(); };
   return fmt::format(
-      "{} {} on {} ({}) batch {} {}, {} threads, {} rounds, median ms:\n"
-      "  step on a ready batch           {:9.2f}\n"
-      "  with loading                    {:9.2f}  (waited {:.3f}; one thread makes it in {:.3f})\n"
-      "  with loading and evaluation     {:9.2f}  ({} images a step: one evaluation in {} steps)\n",
+      "{} {} on {} ({}) batch {} {}, {} threads, {} rounds, median (min) ms:\n"
+      "  step on a ready batch        {:9.2f} ({:.2f})\n"
+      "  with loading                 {:9.2f} ({:.2f})  waited {:.3f}; one thread makes it in "
+      "{:.3f}\n"
+      "  with loading and evaluation  {:9.2f} ({:.2f})  {} images a step: one evaluation in {} "
+      "steps\n",
       r["model"].get<std::string>(), r["task"].get<std::string>(), r["source"].get<std::string>(),
       r["augment"].get<std::string>(), r["batch"].get<std::int64_t>(),
       r["precision"].get<std::string>(), r["threads"].get<int>(), r["steps"].get<std::int64_t>(),
-      median("step_ms"), median("step_ms_with_data"), median("wait_ms"),
-      r["prepare_ms"].get<double>(), median("step_ms_with_data_and_evaluation"),
-      r["evaluated_images_per_step"].get<std::int64_t>(), r["steps_per_epoch"].get<std::int64_t>());
+      median("step_ms"), least("step_ms"), median("step_ms_with_data"), least("step_ms_with_data"),
+      median("wait_ms"), r["prepare_ms"].get<double>(), median("step_ms_with_data_and_evaluation"),
+      least("step_ms_with_data_and_evaluation"), r["evaluated_images_per_step"].get<std::int64_t>(),
+      r["steps_per_epoch"].get<std::int64_t>());
 }
 
 }  // namespace

@@ -122,7 +122,7 @@ class DataBench {
 
   // On one thread, as the loader's own thread has it.
   double measure_preparation() const {
-    constexpr int repetitions = 20;
+    constexpr int repetitions = 100;
     const int threads = omp_get_max_threads();
     omp_set_num_threads(1);
     double best = 0;

@@ -14,7 +14,7 @@ namespace ek {
 //                                     set, and the held-out images where the method needs them)
 // Each {median, min, p10, p90, max}, wall time in ms. Beside them "wait_ms", what the second kind
 // spent waiting for a batch; "prepare_ms", what one thread needs to make a step's batches when it
-// is alone (best of 20); "steps_per_epoch" and "evaluated_images_per_step"; and the settings. With
+// is alone (best of 100); "steps_per_epoch" and "evaluated_images_per_step"; and the settings. With
 // options.profile or options.trace, steps of the second kind are profiled afterwards.
 nlohmann::json bench_with_data(const BenchStepOptions& options);
 
