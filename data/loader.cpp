@@ -43,10 +43,10 @@ Tensor augmented(const ImageSet& images, const kernels::AugmentSpec& augment,
                  const std::vector<std::int64_t>& positions, DType dtype) {
   const MemoryScope scope(MemoryUse::data);
   const std::int64_t count = std::int64_t(records.size());
-  Tensor out = Tensor::empty({count, images.height, images.width, 3}, dtype);
   const ProfileScope profile(
-      "augment_images", [&] { return out.shape().str(); }, 0,
-      double(out.bytes()) + double(count * images.image_bytes()));
+      "augment_images", [&] { return fmt::format("{} images", count); }, 0,
+      double(count * images.image_bytes()) * double(1 + size_of(dtype)));
+  Tensor out = Tensor::empty({count, images.height, images.width, 3}, dtype);
   dispatch_activation("loader", out, [&]<class B, class T>() {
     kernels::augment_images<B, T>(current_stream(), augment, key, count, images.pixels.data(),
                                   records.data(), positions.data(), out.template output<T>());

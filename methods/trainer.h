@@ -32,6 +32,8 @@ struct Progress {
 
 struct TrainObserver {
   std::function<void(const Progress&)> progress = [](const Progress&) {};
+  // Among them the peak of tensor memory: predicted (methods/price.h) as a run starts, measured as
+  // it ends.
   std::function<void(const std::string&)> message = [](const std::string&) {};
   // Asked before every step; true ends the run with a checkpoint.
   std::function<bool()> interrupted = [] { return false; };
@@ -42,9 +44,8 @@ enum class TrainEnd { finished, stopped_at_max_steps, interrupted };
 // Trains by the recipe and fills the run folder (spec interfaces, "Run folder"): config.json,
 // manifest.json, metrics.jsonl, last.safetensors, best.safetensors, summary.json. Same recipe,
 // data, seed and precision: the same bytes in last.safetensors and, time fields aside, in
-// metrics.jsonl, for any number of threads and any interruptions. The first and the last message
-// tell the peak of tensor memory, predicted (methods/price.h) and measured. A loss that is not
-// finite ends the run with an Error that names the step; the last checkpoint stays.
+// metrics.jsonl, for any number of threads and any interruptions. A loss that is not finite ends
+// the run with an Error that names the step; the last checkpoint stays.
 TrainEnd train(const Recipe& recipe, const TrainOptions& options, const TrainObserver& observer);
 
 // One step of the recipe's method on a tiny batch in float64 (DESIGN 2.3). Writes nothing.

@@ -79,8 +79,7 @@ class DataBench {
       }
       const std::size_t count = std::min(all.size() - begin, std::size_t(left));
       predict([&](const Tensor& x) { return task_.method->inference_logits(state_, x); }, images,
-              all.subspan(begin, count), task_.eval_transform,
-              {.dtype = activation_dtype(task_.precision)});
+              all.subspan(begin, count), task_.eval_transform, {.dtype = task_.train_stream.dtype});
       evaluated_ += std::int64_t(count);
       left -= std::int64_t(count);
     }
