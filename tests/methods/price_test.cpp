@@ -60,7 +60,7 @@ struct Outcome {
   NamedState optimizer, method;
 };
 Outcome three_steps(const Recipe& recipe, bool with_price) {
-  Task task(recipe, "synthetic:shapes", DType::float32);
+  Task task(recipe, "synthetic:shapes", Precision::float32);
   TrainState state = task.initial_state();
   Sgd optimizer(recipe.optimizer());
   const auto segments = optimizer_segments(state.params, 1e-4, {});
@@ -138,7 +138,7 @@ TEST_CASE("asking for the price changes no bit of a run", "[price]") {
 }
 
 TEST_CASE("the price leaves no memory behind", "[price]") {
-  const Task task(recipe_of("difficulty-net"), "synthetic:shapes", DType::float32);
+  const Task task(recipe_of("difficulty-net"), "synthetic:shapes", Precision::float32);
   const std::int64_t live = memory_stats().live_total_bytes;
   const MemoryPrice first = price_of(task, 2);
   CHECK(memory_stats().live_total_bytes == live);
