@@ -20,15 +20,15 @@ namespace {
 
 constexpr std::int64_t tile_size = 256;  // of sums
 
-// 16-bit elements of a 128-bit lane of a and of b in turn; then of 32, of 64 bits. (Masked forms
-// with every lane on: the plain ones of GCC 12's headers raise false warnings.)
+// For masked intrinsics with every lane on: the plain ones of GCC 12's headers raise false
+// warnings.
 constexpr __mmask32 all16 = 0xffffffff;
 constexpr __mmask16 all32 = 0xffff;
 constexpr __mmask8 all64 = 0xff;
 
 // Lanes of 8 channels of pixels 0, 8, 16 and 24 behind `from`.
 EK_AVX512 inline __m512i four_pixels(const bf16* from, std::int64_t step) {
-  const auto lane = [=](std::int64_t pixel) __attribute__((target("avx512f,avx512bw,avx512vl"))) {
+  const auto lane = [=](std::int64_t pixel) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + pixel * step));
   };
   __m512i lanes = _mm512_castsi128_si512(lane(0));
@@ -100,6 +100,7 @@ EK_AVX512 void transpose_dy(const AmxGradientPlan& p, const bf16* dy, std::int64
     bf16* const out = to + std::int64_t(copy) * p.copy_size();
     for (std::int64_t row = 0; row < p.copy_size(); row += p.pitch) {
       for (std::int64_t n = 0; n < p.band_blocks; ++n) {
+        // What lies outside of the row is masked, and so not read.
         const bf16* from = to + row + n * 32 - p.shifts[copy];
         _mm512_store_si512(out + row + n * 32, _mm512_maskz_loadu_epi16(keep[n], from));
       }
@@ -107,8 +108,8 @@ EK_AVX512 void transpose_dy(const AmxGradientPlan& p, const bf16* dy, std::int64
   }
 }
 
-// The band of x that begins with a row of the grid, as [in block][phase][pixel / 2][16
-// channels][2].
+// The band of x that begins with a row of the grid, as
+// [in block][phase][pixel / 2][16 channels][2].
 EK_AVX512 void pair_x(const AmxGradientPlan& p, const bf16* x, std::int64_t first_row, bf16* to) {
   const Conv2dShape& s = p.shape;
   const std::int64_t step = s.stride_w * s.in_c, row_step = s.stride_h * s.in_w * s.in_c;
@@ -202,7 +203,7 @@ class AmxGradient final : public SliceGradient<bf16> {
   explicit AmxGradient(const Conv2dShape& slice) : plan_(slice) {}
 
   std::size_t scratch_bytes() const override {
-    return padded_bytes<bf16>(plan_.images_at_once * (plan_.x_size() + plan_.dy_size()) + guard);
+    return padded_bytes<bf16>(plan_.images_at_once * (plan_.x_size() + plan_.dy_size()));
   }
 
   // [out block][tap][in block][16 out channels][16 in channels]
@@ -212,7 +213,7 @@ class AmxGradient final : public SliceGradient<bf16> {
 
   void compute(const bf16* x, const bf16* dy, float* partial, std::byte* scratch) const override {
     const Conv2dShape& s = plan_.shape;
-    bf16* const dy_rows = reinterpret_cast<bf16*>(scratch) + guard;
+    bf16* const dy_rows = reinterpret_cast<bf16*>(scratch);
     bf16* const x_pairs = dy_rows + plan_.images_at_once * plan_.dy_size();
     const amx::Tiles tiles;
     for (std::int64_t image = 0; image < s.batch; image += plan_.images_at_once) {
@@ -253,9 +254,6 @@ class AmxGradient final : public SliceGradient<bf16> {
   }
 
  private:
-  // A shifted copy may read that much before the first row, and nothing of it.
-  static constexpr std::int64_t guard = 32;
-
   std::int64_t out_step() const {
     return std::int64_t(plan_.taps.size()) * plan_.in_blocks * tile_size;
   }

@@ -3,7 +3,7 @@
 #include "kernels/cpu/amx_gradient.h"
 
 #include "kernels/cpu/amx.h"
-#include "kernels/cpu/scratch.h"
+#include "kernels/info.h"
 #include "tests/kernels/conv_run.h"
 
 using namespace ek::reference;
@@ -81,4 +81,11 @@ TEST_CASE("conv2d weight gradient by AMX leaves other shapes to others") {
     INFO(describe(s));
     REQUIRE(amx_slice_gradient(s) == nullptr);
   }
+}
+
+TEST_CASE("cpu_bf16 names AMX only where its tiles may be used") {
+  const std::string name = ek::kernels::cpu_bf16();
+  INFO(name);
+  REQUIRE((name.empty() || name == "AMX" || name == "AVX-512 bf16"));
+  REQUIRE((name != "AMX" || has_amx_bf16()));
 }
