@@ -19,9 +19,11 @@ int main(int argc, char** argv) {
   app.add_flag("--print", options.print, "the outputs as text");
   app.add_option("--attrs", options.run.attributes, "attributes: {\"stride\": 2, ...}")
       ->type_name("JSON");
-  app.add_option("--dtype", options.dtype,
-                 "float32 or float64: inputs are converted, results are of it (default: that of "
-                 "the first floating-point argument, float32 where it is neither)")
+  app.add_option(
+         "--dtype", options.dtype,
+         "float32, float64 or, for ops that activations pass through, bfloat16: inputs are "
+         "converted, results are of it (default: that of the first floating-point argument, "
+         "float32 where it is neither float32 nor float64)")
       ->type_name("NAME");
   app.add_flag("--vjp", options.run.vjp,
                "read cotangents ct.OUTPUT (missing: zero), write grad.ARGUMENT");

@@ -2,11 +2,13 @@
 #include <csignal>
 #include <cstdio>
 
-#include "apps/support/cli.h"        // CommonOptions, run_program
-#include "apps/support/precision.h"  // parse_precision
-#include "apps/support/progress.h"   // ProgressPrinter
-#include "apps/support/recipes.h"    // load_recipe, list_recipes
-#include "methods/trainer.h"         // train, audit_training
+#include "apps/support/cli.h"          // CommonOptions, run_program
+#include "apps/support/progress.h"     // ProgressPrinter
+#include "apps/support/recipes.h"      // load_recipe, list_recipes
+#include "methods/precision_report.h"  // precision_report
+#include "methods/price.h"             // price_training, price_table
+#include "methods/step_profile.h"      // StepProfile
+#include "methods/trainer.h"           // train, audit_training
 
 namespace {
 
@@ -16,9 +18,10 @@ volatile std::sig_atomic_t interrupted = 0;
 struct Options {
   ek::CommonOptions common;
   ek::TrainOptions train;
-  std::string recipe, precision = "float32";
+  std::string recipe, precision;
   std::vector<std::string> sets;
   bool list = false, describe = false, audit = false, autotune = false;
+  bool price = false;
   std::string stage1, tuning;
 };
 
@@ -34,13 +37,24 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--max-steps", o.train.max_steps,
                  "stop (and checkpoint) at this step; the schedule stays")
       ->check(CLI::NonNegativeNumber);
-  app.add_option("--precision", o.precision, "float32 or float64");
+  app.add_option(
+      "--precision", o.precision,
+      "float32 (default), float64 or bf16; with --audit: also compare it with float64 on a "
+      "whole batch");
   app.add_option("--init", o.train.init, "safetensors file with the model's starting weights");
   app.add_option("--stage1", o.stage1, "run folder of a first stage (no method here has stages)");
   app.add_flag("--audit", o.audit,
                "compare the method's derivatives with finite differences in float64, and stop");
   app.add_flag("--autotune", o.autotune, "choose kernel variants by measuring (none on the CPU)");
   app.add_option("--tuning", o.tuning, "replay the choices of a tuning.json (none on the CPU)");
+  app.add_flag("--price", o.price,
+               "print the peak of tensor memory that the run will reach, and stop");
+  app.add_option(
+      "--profile", o.train.profile,
+      fmt::format("write per-op, per-shape and per-layer tables of {} steps, after {} of "
+                  "warm-up, to this file",
+                  ek::StepProfile::default_steps, ek::StepProfile::default_warmup));
+  app.add_option("--trace", o.train.trace, "write the Chrome trace of the same steps to this file");
   app.add_flag("--list", o.list, "name the built-in recipes");
   app.add_flag("--describe", o.describe, "print the recipe with all its defaults, documented");
 }
@@ -53,11 +67,18 @@ void refuse_unsupported(const Options& o) {
       "each kernel");
 }
 
-int run_audit(const ek::Recipe& recipe, const ek::TrainOptions& options) {
+int run_audit(const ek::Recipe& recipe, const ek::TrainOptions& options, bool compare) {
   const ek::Audit audit = ek::audit_training(recipe, options);
   fmt::print("{}", audit.table());
+  std::string fault;
+  if (compare) {
+    const ek::PrecisionReport report = ek::precision_report(recipe, options);
+    fmt::print("\n{}\n", report.table());
+    fault = report.fault();
+  }
   ek::require(audit.passed(), "audit: a derivative of recipe {} is not what it claims to be",
               recipe.name());
+  ek::require(fault.empty(), "audit: {}", fault);
   fmt::print("audit passed\n");
   return 0;
 }
@@ -92,9 +113,16 @@ int run(Options& o) {
     return 0;
   }
   ek::require(!o.train.data.empty(), "--data is missing");
-  o.train.dtype = ek::parse_precision(o.precision);
+  if (!o.precision.empty()) o.train.precision = ek::runnable_precision(o.precision);
   o.train.device = o.common.device.str();
-  if (o.audit) return run_audit(recipe, o.train);
+  if (o.audit) {
+    const bool compare = !o.precision.empty() && o.train.precision != ek::Precision::float64;
+    return run_audit(recipe, o.train, compare);
+  }
+  if (o.price) {
+    fmt::print("{}", ek::price_table(ek::price_training(recipe, o.train)));
+    return 0;
+  }
   ek::require(!o.train.out.empty(), "--out is missing");
   return run_training(recipe, o.train);
 }

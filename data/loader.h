@@ -26,8 +26,8 @@ struct StreamSpec {
   kernels::AugmentSpec augment{};
   std::uint64_t seed = 0;
   Purpose purpose = Purpose::augment;
-  int views = 1;  // differently augmented versions of each image
-  DType dtype = DType::float32;
+  int views = 1;                 // differently augmented versions of each image
+  DType dtype = DType::float32;  // of the images, bfloat16 among them
   // Where given: batches go with the steps of that (training) plan and start a fresh pass with each
   // of its epochs, always full; last_batch is not used. See RestartedPlan.
   std::optional<BatchPlan> restart_with;

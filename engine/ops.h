@@ -9,6 +9,11 @@
 // any order; each lives in the engine/ops/ file of its family, rules beside the forward. Arguments
 // of an op share one floating-point dtype and device unless said otherwise; shapes that do not fit
 // throw an Error that names the op and prints them. Integer arguments have no derivative.
+//
+// float32 and float64 work everywhere, bfloat16 in what activations pass through: the identity ops,
+// add, gate, convolution, normalisation, global_avg_pool and subsample_pad. Beside bfloat16
+// activations, statistics, weights, their gradients and pooled features are float32
+// (accumulation_dtype). Sums run in float32 and a result is rounded once, when it is stored.
 namespace ek::ops {
 
 // ---- identity ---------------------------------------------------------------------------------
@@ -17,7 +22,7 @@ Tensor reshape(const Tensor& x, const Shape& shape);
 Tensor alias(const Tensor& x);
 // The value of x as a constant: no derivative passes.
 Tensor stop_gradient(const Tensor& x);
-// Conversion between float32 and float64; cotangents are converted back.
+// Conversion between floating-point dtypes; cotangents are converted back.
 Tensor cast(const Tensor& x, DType dtype);
 
 // ---- elementwise, equal shapes ------------------------------------------------------------------
@@ -66,6 +71,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias);
 Tensor cosine_linear(const Tensor& x, const Tensor& weight, const Tensor& scale = {});
 
 // ---- convolution, NHWC and OHWI -----------------------------------------------------------------
+// Images may be bfloat16; weights and their cotangents are then float32. Weights are packed for a
+// backend once for a version of their contents, and all uses share the pack.
 struct Conv2dOptions {
   std::array<std::int64_t, 2> stride{1, 1}, padding{0, 0};
   std::int64_t groups = 1;
@@ -81,10 +88,10 @@ Tensor conv2d_backward_weights(const Tensor& x, const Tensor& dy, const Shape& w
 struct ChannelStats {
   Tensor mean, var;  // [channels], var biased
 };
-// Statistics over all but the last dimension.
+// Statistics over all but the last dimension, in the accumulation dtype of y.
 ChannelStats channel_stats(const Tensor& y);
 // [relu](gamma (y - mean) rsqrt(var + eps) + beta [+ shortcut]); all of mean, var, gamma, beta are
-// differentiable; shortcut may be undefined.
+// differentiable and of the accumulation dtype of y; shortcut, like y, may be undefined.
 struct NormActOptions {
   double eps = 1e-5;
   bool relu = false;
@@ -104,15 +111,16 @@ struct PreNorm {
 // conv2d, then its statistics: those of the batch, or `running` where given (evaluation mode).
 PreNorm conv_stats(const Tensor& x, const Tensor& weight, const Conv2dOptions& options,
                    const std::optional<ChannelStats>& running);
-// The unit of the models: normalise, [add shortcut], ReLU, convolve, statistics. A backend may fuse
-// it; the CPU runs norm_act and conv_stats.
+// The unit of the models: normalise, [add shortcut], ReLU, convolve, statistics, in one kernel. An
+// activation that nobody else wants is better not kept: the derivatives compute it again.
 struct NormConv {
-  Tensor activation;  // what the convolution consumed, for a later shortcut
+  Tensor activation;  // what the convolution consumed, for a later shortcut; undefined if not kept
   PreNorm out;
 };
 NormConv norm_conv(const PreNorm& in, const Tensor& gamma, const Tensor& beta,
                    const Tensor& shortcut, const NormActOptions& norm, const Tensor& weight,
-                   const Conv2dOptions& conv, const std::optional<ChannelStats>& running);
+                   const Conv2dOptions& conv, const std::optional<ChannelStats>& running,
+                   bool keep_activation = true);
 
 // ---- pooling, NHWC ------------------------------------------------------------------------------
 struct Pool2dOptions {
@@ -120,7 +128,8 @@ struct Pool2dOptions {
 };
 Tensor max_pool2d(const Tensor& x, const Pool2dOptions& options);
 Tensor avg_pool2d(const Tensor& x, const Pool2dOptions& options);  // padding counts as zeros
-Tensor global_avg_pool(const Tensor& x);                           // [n, c]
+// [n, c], in the accumulation dtype of x
+Tensor global_avg_pool(const Tensor& x);
 // Option-A shortcut: every `stride`-th row and column, channels zero-padded on both sides.
 Tensor subsample_pad(const Tensor& x, std::int64_t out_channels, std::int64_t stride);
 

@@ -5,16 +5,26 @@
 
 #include "engine/dispatch.h"
 #include "engine/ops.h"
+#include "engine/profiler.h"
 #include "engine/tape.h"
 #include "engine/text.h"
 #include "kernels/elementwise.h"
 
 namespace ek {
+namespace {
+
+// Parameters, their gradients and buffers keep at least float32 beside bfloat16 activations.
+void refuse_bfloat16(DType dtype, std::string_view name) {
+  require(dtype != DType::bfloat16, "params: '{}' is bfloat16, float32 or float64 is wanted", name);
+}
+
+}  // namespace
 
 Params::Params(std::vector<Entry> entries) : entries_(std::move(entries)) {
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const auto& [name, tensor] = entries_[i];
     require(tensor.defined(), "params: '{}' is undefined", name);
+    refuse_bfloat16(tensor.dtype(), name);
     require(tensor.dtype() == entries_[0].tensor.dtype(), "params: '{}' is {}, '{}' is {}", name,
             name_of(tensor.dtype()), entries_[0].name, name_of(entries_[0].tensor.dtype()));
     require(index_.emplace(name, i).second, "params: '{}' is there twice", name);
@@ -24,6 +34,7 @@ Params::Params(std::vector<Entry> entries) : entries_(std::move(entries)) {
 Params Params::over(const Tensor& flat) const {
   require(flat.numel() == numel(), "params: a flat buffer of {} elements for {} parameters",
           flat.numel(), numel());
+  refuse_bfloat16(flat.dtype(), "flat buffer");
   Params result;
   std::int64_t begin = 0;
   for (const auto& [name, tensor] : entries_) {
@@ -44,6 +55,9 @@ Params Params::zeros_like(MemoryUse use) const {
 Params Params::flattened(MemoryUse use) const {
   if (empty()) return {};
   MemoryScope scope(use);
+  ProfileScope profile(
+      "flatten", [&] { return fmt::format("[{}]", numel()); }, 0,
+      2 * double(numel()) * double(size_of(dtype())));
   Params result = over(Tensor::empty({numel()}, dtype(), entries_[0].tensor.device()));
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const Tensor& source = entries_[i].tensor;
@@ -104,6 +118,7 @@ Params Params::with(const Tensors& tensors) const {
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     require(tensors[i].shape() == entries_[i].tensor.shape(), "params: '{}' has shape {}, {} came",
             entries_[i].name, entries_[i].tensor.shape().str(), tensors[i].shape().str());
+    refuse_bfloat16(tensors[i].dtype(), entries_[i].name);
     result.entries_.push_back({entries_[i].name, tensors[i]});
   }
   result.index_ = index_;
@@ -154,6 +169,9 @@ Params add_scaled(const Params& params, double scale, const Params& direction) {
   const Params d = direction.is_flat() ? direction : direction.flattened(MemoryUse::gradients);
   MemoryScope scope(MemoryUse::parameters);
   Tensor sum = Tensor::empty(x.flat().shape(), x.dtype(), x.flat().device());
+  ProfileScope profile(
+      "add_scaled", [&] { return sum.shape().str(); }, 2 * double(sum.numel()),
+      3 * double(sum.bytes()));
   dispatch_floating("add_scaled", sum, [&]<class B, class T>() {
     kernels::add_scaled<B, T>(current_stream(), sum.numel(), x.flat().data<T>(), scale,
                               d.flat().data<T>(), sum.output<T>());

@@ -11,7 +11,8 @@ namespace ek {
 
 // An ordered map from name to tensor. Usually all tensors are views into one flat buffer, in order,
 // so that a virtual step, an optimiser update, an all-reduce and a checkpoint are one pass each.
-// Names are PyTorch's ("layer1.0.conv1.weight"); layouts are the engine's (OHWI).
+// Names are PyTorch's ("layer1.0.conv1.weight"); layouts are the engine's (OHWI). Never bfloat16:
+// that is for activations, and refused here.
 class Params {
  public:
   struct Entry {

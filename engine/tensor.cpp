@@ -71,7 +71,7 @@ Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device
   } else if (dtype == DType::uint8) {
     std::fill_n(tensor.output<std::uint8_t>(), tensor.numel(), std::uint8_t(value));
   } else {
-    dispatch_floating("full", tensor, [&]<class B, class T>() {
+    dispatch_activation("full", tensor, [&]<class B, class T>() {
       kernels::fill<B, T>(current_stream(), tensor.numel(), value, tensor.output<T>());
     });
   }

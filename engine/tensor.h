@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/allocator.h"
+#include "engine/companions.h"
 #include "engine/device.h"
 #include "engine/dtype.h"
 #include "engine/shape.h"
@@ -20,6 +21,7 @@ struct Storage {
   Device device;
   std::uint64_t version = 0;
   std::atomic<int> holds{0};
+  Companions companions;  // of the contents of one version
 };
 
 // A dense row-major array: a handle that is cheap to copy, whose contents are treated as a value.
@@ -101,6 +103,8 @@ class Tensor {
   Tensor to(DType dtype) const;
 
   const std::shared_ptr<Storage>& storage() const { return impl_->storage; }
+  // First element of this view, counted from the beginning of the storage.
+  std::int64_t offset() const { return impl_->offset; }
 
  private:
   struct Impl {

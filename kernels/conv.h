@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 
 #include "kernels/backend.h"
@@ -6,8 +7,9 @@
 namespace ek::kernels {
 
 // 2-D convolution (cross-correlation, as everywhere in deep learning).
-// Layouts: images NHWC [batch, height, width, channels], weights OHWI
-// [out_c, kernel_h, kernel_w, in_c / groups]. All buffers dense; outputs are overwritten.
+// Layouts: images NHWC [batch, height, width, channels] of T, weights OHWI
+// [out_c, kernel_h, kernel_w, in_c / groups] of Acc<T>. All buffers dense; outputs are overwritten.
+// With T = bf16 products are summed in float32 and an image is rounded once, when it is stored.
 struct Conv2dShape {
   std::int64_t batch, in_h, in_w, in_c;
   std::int64_t out_c, kernel_h, kernel_w;
@@ -27,30 +29,46 @@ struct Conv2dShape {
 
 enum class Conv2dPass { forward, backward_data, backward_weights, tangent };
 
-// Bytes of workspace that the pass wants; 0 is common.
+// Weights as a pass reads them: what conv2d_pack wrote, or the OHWI weights themselves where
+// conv2d_pack_bytes is 0.
+struct ConvPack {
+  const void* data = nullptr;
+};
+
+// Size of a pack, which is aligned to 64 bytes. It holds for every batch: shapes that differ in
+// nothing else share packs. So do the passes forward and tangent; backward_data has its own, and
+// backward_weights reads none.
+template <class B, class T>
+std::size_t conv2d_pack_bytes(const Conv2dShape& shape, Conv2dPass pass);
+
+template <class B, class T>
+void conv2d_pack(Stream stream, const Conv2dShape& shape, Conv2dPass pass, const Acc<T>* ohwi,
+                 void* pack);
+
+// Bytes of workspace that the pass wants with the number of threads in force; 0 is common.
 template <class B, class T>
 std::size_t conv2d_workspace_bytes(const Conv2dShape& shape, Conv2dPass pass);
 
 // y = conv(x, weight)
 template <class B, class T>
-void conv2d_forward(Stream stream, const Conv2dShape& shape, const T* x, const T* weight, T* y,
+void conv2d_forward(Stream stream, const Conv2dShape& shape, const T* x, ConvPack weight, T* y,
                     Workspace workspace);
 
 // dx = the cotangent of x for the cotangent dy of y
 template <class B, class T>
-void conv2d_backward_data(Stream stream, const Conv2dShape& shape, const T* dy, const T* weight,
+void conv2d_backward_data(Stream stream, const Conv2dShape& shape, const T* dy, ConvPack weight,
                           T* dx, Workspace workspace);
 
-// dweight = the cotangent of weight, in the accumulation type. Summed over fixed slices of the
-// batch in a fixed order, so that the bits do not depend on the number of threads.
+// dweight = the cotangent of weight, OHWI. Summed over fixed slices of the batch in a fixed order,
+// so that the bits do not depend on the number of threads.
 template <class B, class T>
 void conv2d_backward_weights(Stream stream, const Conv2dShape& shape, const T* x, const T* dy,
                              Acc<T>* dweight, Workspace workspace);
 
-// y_tangent = conv(x_tangent, weight) + conv(x, weight_tangent). Either tangent may be null
-// (zero), not both.
+// y_tangent = conv(x_tangent, weight) + conv(x, weight_tangent), rounded once. Either tangent may
+// be null (zero), not both.
 template <class B, class T>
-void conv2d_tangent(Stream stream, const Conv2dShape& shape, const T* x, const T* weight,
-                    const T* x_tangent, const T* weight_tangent, T* y_tangent, Workspace workspace);
+void conv2d_tangent(Stream stream, const Conv2dShape& shape, const T* x, ConvPack weight,
+                    const T* x_tangent, ConvPack weight_tangent, T* y_tangent, Workspace workspace);
 
 }  // namespace ek::kernels

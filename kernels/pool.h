@@ -38,13 +38,14 @@ void avg_pool2d_forward(Stream stream, const Pool2dShape& shape, const T* x, T* 
 template <class B, class T>
 void avg_pool2d_backward(Stream stream, const Pool2dShape& shape, const T* dy, T* dx);
 
-// y [batch, channels] = mean over the pixels of x [batch, pixels, channels]
+// y [batch, channels] = mean over the pixels of x [batch, pixels, channels], in the accumulation
+// type: what follows, the classifier, is float beside bf16 images.
 template <class B, class T>
 void global_avg_pool_forward(Stream stream, std::int64_t batch, std::int64_t pixels,
-                             std::int64_t channels, const T* x, T* y);
+                             std::int64_t channels, const T* x, Acc<T>* y);
 template <class B, class T>
 void global_avg_pool_backward(Stream stream, std::int64_t batch, std::int64_t pixels,
-                              std::int64_t channels, const T* dy, T* dx);
+                              std::int64_t channels, const Acc<T>* dy, T* dx);
 
 // The parameter-free shortcut of CIFAR ResNets (option A, spec data-protocol 5.1): every second row
 // and column of x [batch, h, w, c], with zero channels before and behind up to out_c.

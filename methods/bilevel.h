@@ -42,6 +42,9 @@ struct BilevelProblem {
 struct MetaGradient {
   double meta_loss;
   Tensor class_weights;  // d meta_loss / d w, [C]; exactly zero for classes not in the batch
+  // What it was made of; empty where the estimator takes another way (reverse, detached).
+  Params at_virtual_step = {};  // v = d meta_loss / d phi at phi_hat
+  Tensor slopes = {};           // dl_i/dphi . v of the train batch's losses, [B]
 };
 
 // The cotangent w[y_i] / B of the per-sample losses, [B].

@@ -20,9 +20,10 @@ class DifficultyNetMethod final : public Method {
  public:
   explicit DifficultyNetMethod(const MethodSetup& setup)
       : model_(setup.model),
-        loss_(Loss::from_recipe(setup.recipe, setup.split.class_counts, setup.dtype)),
+        loss_(Loss::from_recipe(setup.recipe, setup.split.class_counts,
+                                master_dtype(setup.precision))),
         net_(std::int64_t(setup.split.class_counts.size()), setup.recipe.flag("method.bias")),
-        theta_(net_.init(setup.seed, setup.dtype)),
+        theta_(net_.init(setup.seed, master_dtype(setup.precision))),
         adam_(setup.recipe.meta_optimizer()),
         adam_segments_(
             optimizer_segments(theta_, setup.recipe.number("meta_optim.weight_decay"), {})),
@@ -33,7 +34,7 @@ class DifficultyNetMethod final : public Method {
         refresh_(parse_refresh(setup.recipe.text("method.accuracy_refresh"))),
         meta_batch_(setup.recipe.integer("method.meta_batch")),
         sampler_(setup.recipe.text("data.sampler")),
-        accuracy_(Tensor::zeros({net_.inputs()}, setup.dtype)) {
+        accuracy_(Tensor::zeros({net_.inputs()}, master_dtype(setup.precision))) {
     require(
         loss_.normalizer() == Normalizer::mean_batch && !loss_.class_weights(),
         "method difficulty-net: it weights the classes itself, so loss.name must carry no class "
@@ -42,6 +43,9 @@ class DifficultyNetMethod final : public Method {
         setup.recipe.groups().empty(),
         "method difficulty-net: its virtual step takes one learning rate for all parameters, so "
         "optim.groups must be empty");
+    require(estimator_ != Estimator::finite_difference || setup.precision != Precision::bf16,
+            "method difficulty-net: estimator finite-difference cannot run in bf16, whose rounding "
+            "swallows its probes; forward, reverse and detached can");
     require(!setup.split.meta_index.empty(),
             "method difficulty-net: it needs a held-out meta set, data.meta_per_class is 0");
   }
@@ -115,6 +119,8 @@ class DifficultyNetMethod final : public Method {
   }
 
   Audit audit(const TrainState& state, const StepContext& context) const override;
+  std::vector<Derivative> derivatives(const TrainState& state,
+                                      const StepContext& context) const override;
 
  private:
   BilevelProblem make_problem(const TrainState& state, const StepContext& context) const {
@@ -253,6 +259,27 @@ Audit DifficultyNetMethod::audit(const TrainState& state, const StepContext& con
         theta_, total));
   }
   return audit;
+}
+
+// All of them at the present class weights; the step's own gradient comes after the net's update.
+std::vector<Derivative> DifficultyNetMethod::derivatives(const TrainState& state,
+                                                         const StepContext& context) const {
+  const BilevelProblem problem = make_problem(state, context);
+  const auto train = linearize(problem.train_losses, state.params);
+  const Tensor weights = class_weights(net_.difficulty(theta_, accuracy_));
+  std::vector<Derivative> out;
+  out.push_back({"training gradient", train.vjp(loss_cotangent(weights, problem.labels))});
+  if (estimator_ == Estimator::detached) return out;
+
+  const MetaGradient meta = meta_gradient(estimator_, problem, train, state.params, weights);
+  if (!meta.at_virtual_step.empty()) {
+    out.push_back({"v, meta loss at the virtual step", meta.at_virtual_step});
+  }
+  if (meta.slopes) {
+    out.push_back({"slopes of the train losses along v", Params({{"per image", meta.slopes}})});
+  }
+  out.push_back({"meta-gradient", Params({{"class weights", meta.class_weights}}), true});
+  return out;
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "data/loader.h"
 #include "engine/optim.h"
 #include "engine/params.h"
+#include "engine/precision.h"
 #include "methods/audit.h"
 #include "methods/recipe.h"
 #include "models/model.h"
@@ -20,7 +21,7 @@ struct MethodSetup {
   const Recipe& recipe;
   const Model& model;
   const Split& split;
-  DType dtype;
+  Precision precision;
   std::uint64_t seed;
 };
 
@@ -50,6 +51,15 @@ struct StepContext {
 
 // Named numbers of a step for metrics.jsonl; "loss" is the training loss.
 using StepReport = std::vector<std::pair<std::string, double>>;
+
+// A derivative that a step is made of, to be compared between precisions: over the model's
+// parameters, or one tensor under a name of its own.
+struct Derivative {
+  std::string name;  // "training gradient"
+  Params value;
+  // What the method exists for: its error has a bound (methods/precision_report.h).
+  bool bounded = false;
+};
 
 // Named tensors that a checkpoint stores and restores beside the model.
 using NamedState = NamedTensors;
@@ -81,6 +91,9 @@ class Method {
   // Compares the derivatives that this method uses with finite differences of what it claims to
   // minimise (DESIGN 2.3). Everything is float64 here: state, batches and this object's own setup.
   virtual Audit audit(const TrainState& state, const StepContext& context) const = 0;
+  // The derivatives that a step from `state` would use, in the precision of this object's setup.
+  virtual std::vector<Derivative> derivatives(const TrainState& state,
+                                              const StepContext& context) const = 0;
 
   // Numbers per class worth a row in tables and summary.json, e.g. "class_weight". Each [C].
   virtual std::vector<std::pair<std::string, std::vector<double>>> class_figures() const {

@@ -42,7 +42,7 @@ RunFolder::RunFolder(fs::path path, const nlohmann::json& config, const nlohmann
     : path_(std::move(path)),
       recipe_text_(config.at("recipe").dump()),
       manifest_text_(manifest.dump()),
-      dtype_(config.at("precision")) {}
+      precision_(config.at("precision")) {}
 
 RunFolder RunFolder::create(const fs::path& path, const nlohmann::json& config,
                             const nlohmann::json& manifest) {
@@ -78,7 +78,7 @@ SafetensorsMetadata RunFolder::metadata(std::int64_t step) const {
   return {{"format", "pt"},
           {"recipe", recipe_text_},
           {"manifest", manifest_text_},
-          {"precision", dtype_},
+          {"precision", precision_},
           {"step", std::to_string(step)}};
 }
 

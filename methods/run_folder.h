@@ -32,6 +32,7 @@ class RunFolder {
                           const nlohmann::json& manifest);
 
   // The last checkpoint; nullopt if the run ended before its first one.
+  // Tensors in `dtype`, the master dtype of the run's precision.
   std::optional<TrainingPoint> load(const Model& model, DType dtype) const;
   void save(const TrainingPoint& point);
   // best.safetensors: the model alone. `selected_by` is "validation" or, where nothing is held
@@ -52,7 +53,7 @@ class RunFolder {
   SafetensorsMetadata metadata(std::int64_t step) const;
 
   std::filesystem::path path_;
-  std::string recipe_text_, manifest_text_, dtype_;
+  std::string recipe_text_, manifest_text_, precision_;
   std::unique_ptr<JsonLines> metrics_;
 };
 

@@ -15,7 +15,8 @@ class Supervised final : public Method {
  public:
   explicit Supervised(const MethodSetup& setup)
       : model_(setup.model),
-        loss_(Loss::from_recipe(setup.recipe, setup.split.class_counts, setup.dtype)),
+        loss_(Loss::from_recipe(setup.recipe, setup.split.class_counts,
+                                master_dtype(setup.precision))),
         sampler_(setup.recipe.text("data.sampler")) {}
 
   Streams streams() const override { return {.train_sampler = sampler_}; }
@@ -39,6 +40,13 @@ class Supervised final : public Method {
     const auto [value, gradient, aux] = value_and_grad(f, state.params);
     auto number = [&](const Params& p) { return f(p).first.item(); };
     return {{audit_path("training loss -> parameters", number, state.params, gradient)}};
+  }
+
+  std::vector<Derivative> derivatives(const TrainState& state,
+                                      const StepContext& context) const override {
+    const auto [value, gradient, aux] =
+        value_and_grad(objective(state, context.train), state.params);
+    return {{"training gradient", gradient}};
   }
 
  private:

@@ -51,7 +51,7 @@ StreamSpec train_stream_for(const Task& task, std::int64_t batch_size) {
                                images.height, images.width);
   spec.seed = seed;
   spec.views = streams.train_views;
-  spec.dtype = task.dtype;
+  spec.dtype = activation_dtype(task.precision);
   return spec;
 }
 
@@ -72,15 +72,15 @@ StreamSpec meta_stream_for(const Task& task, std::int64_t meta_batch) {
 
 }  // namespace
 
-Task::Task(const Recipe& recipe_, const std::string& data, DType dtype_, std::int64_t batch_size,
-           std::int64_t meta_batch)
+Task::Task(const Recipe& recipe_, const std::string& data, Precision precision_,
+           std::int64_t batch_size, std::int64_t meta_batch)
     : recipe(recipe_),
       source(load_source(data)),  // seed 0 of synthetic data, so that runs of all seeds compare
       split(make_split(source.train, source.num_classes(), recipe.split())),
-      dtype(dtype_),
+      precision(precision_),
       model(model_for(recipe, source.num_classes())),
       method(find_method(recipe.text("method.name"))
-                 .make({recipe, *model, split, dtype, std::uint64_t(recipe.integer("seed"))})),
+                 .make({recipe, *model, split, precision, std::uint64_t(recipe.integer("seed"))})),
       train_stream(train_stream_for(*this, batch_size)),
       eval_transform(eval_spec(recipe.text("data.augment"), recipe.text("data.normalize"),
                                source.train.height, source.train.width)),
@@ -103,6 +103,7 @@ std::int64_t Task::total_steps() const {
 }
 
 TrainState Task::initial_state(const std::string& init) const {
+  const DType dtype = master_dtype(precision);
   const std::string file = init.empty() ? recipe.text("model.init") : init;
   if (!file.empty()) return load_model_tensors(read_safetensors(file), *model, dtype, file);
   const std::uint64_t seed = std::uint64_t(recipe.integer("seed"));
@@ -110,9 +111,9 @@ TrainState Task::initial_state(const std::string& init) const {
 }
 
 std::vector<double> Task::meta_accuracy(const TrainState& state) const {
-  const Predictions predictions =
-      predict([&](const Tensor& images) { return method->inference_logits(state, images); },
-              source.train, split.meta_index, eval_transform, {.dtype = dtype});
+  const Predictions predictions = predict(
+      [&](const Tensor& images) { return method->inference_logits(state, images); }, source.train,
+      split.meta_index, eval_transform, {.dtype = activation_dtype(precision)});
   std::vector<double> accuracy;
   const Metrics metrics = compute_metrics(predictions, split.class_counts);
   for (const auto& recall : metrics.per_class_recall) accuracy.push_back(recall.value_or(0));

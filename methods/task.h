@@ -16,12 +16,13 @@ namespace ek {
 // the method, its streams and the schedule. Shared by training, auditing and benchmarking.
 struct Task {
   // `batch_size` and `meta_batch` replace the recipe's where positive (an audit is tiny).
-  Task(const Recipe& recipe, const std::string& data, DType dtype, std::int64_t batch_size = 0,
-       std::int64_t meta_batch = 0);
+  Task(const Recipe& recipe, const std::string& data, Precision precision,
+       std::int64_t batch_size = 0, std::int64_t meta_batch = 0);
 
   double learning_rate(std::int64_t step) const;
   std::int64_t total_steps() const;
-  // The weights of the safetensors file `init`, else of the recipe's model.init, else random.
+  // The weights of the safetensors file `init`, else of the recipe's model.init, else random; in
+  // the master dtype.
   TrainState initial_state(const std::string& init = "") const;
   // Fraction of right predictions per class over the meta set, in evaluation mode.
   std::vector<double> meta_accuracy(const TrainState& state) const;
@@ -29,7 +30,7 @@ struct Task {
   Recipe recipe;
   DataSource source;
   Split split;
-  DType dtype;
+  Precision precision;
   std::unique_ptr<const Model> model;
   std::unique_ptr<Method> method;
   StreamSpec train_stream;

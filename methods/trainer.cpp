@@ -8,7 +8,9 @@
 #include "engine/device.h"
 #include "methods/build_info.h"
 #include "methods/evaluation/predict.h"
+#include "methods/price.h"
 #include "methods/run_folder.h"
+#include "methods/step_profile.h"
 #include "methods/task.h"
 
 namespace ek {
@@ -23,7 +25,7 @@ double seconds_since(Clock::time_point start) {
 class Trainer {
  public:
   Trainer(const Recipe& recipe, const TrainOptions& options, const TrainObserver& observer)
-      : task_(recipe, options.data, options.dtype),
+      : task_(recipe, options.data, options.precision),
         options_(options),
         observer_(observer),
         optimizer_(recipe.optimizer()),
@@ -39,6 +41,10 @@ class Trainer {
     const std::int64_t end = options_.max_steps >= 0 ? std::min(options_.max_steps, total) : total;
     const std::int64_t eval_every = task_.recipe.integer("eval.every");
     const std::int64_t save_every = task_.recipe.integer("checkpoint.every");
+    price_ = price_of(task_, options_.prefetch);
+    observer_.message("predicted peak of tensor memory: " + peak_line(price_.peak));
+    reset_memory_peak();
+    StepProfile profile = step_profile();
     start_ = Clock::now();
     first_step_ = point_.step;
     Loader train(task_.train_stream, point_.step, options_.prefetch);
@@ -50,26 +56,31 @@ class Trainer {
         save();
         return TrainEnd::interrupted;
       }
+      profile.begin_step();
       const Batch batch = train.next();
       const Batch meta_batch = meta ? meta->next() : Batch{};
       step(batch, meta ? &meta_batch : nullptr);
+      profile.end_step();
       const bool last = point_.step == total;
       if (last || (eval_every > 0 && point_.step % eval_every == 0)) evaluate(true);
       if (point_.step < end && save_every > 0 && point_.step % save_every == 0) save();
     }
+    profile.finish();
     // A stop that is not in the schedule is evaluated for its reader, and leaves no trace in what
     // a resumed run goes on from.
     if (end < total && !recorded_now()) {
       evaluate(false);
     }
     save();
+    observer_.message(fmt::format("peak of tensor memory: {}; predicted {:.1f} MiB",
+                                  peak_line(measured_peak()), double(price_.peak.total) / 1048576));
     return end < total ? TrainEnd::stopped_at_max_steps : TrainEnd::finished;
   }
 
  private:
   nlohmann::json config() const {
     return {{"recipe", task_.recipe.json()}, {"seed", task_.recipe.integer("seed")},
-            {"data", options_.data},         {"precision", name_of(options_.dtype)},
+            {"data", options_.data},         {"precision", name_of(options_.precision)},
             {"device", options_.device},     {"threads", thread_count()},
             {"steps", task_.total_steps()},  {"parameters", parameter_count()},
             {"versions", build_versions()}};
@@ -81,6 +92,21 @@ class Trainer {
     return count;
   }
 
+  StepProfile step_profile() const {
+    return StepProfile(
+        {.title =
+             fmt::format("{}, {}, batch {}, {}, {} threads, from step {} on", task_.recipe.name(),
+                         task_.model->name(), price_.sizes.batch, name_of(options_.precision),
+                         thread_count(), point_.step + StepProfile::default_warmup),
+         .profile = options_.profile,
+         .trace = options_.trace});
+  }
+
+  static MemoryPeak measured_peak() {
+    const MemoryStats stats = memory_stats();
+    return {stats.peak_bytes, stats.peak_total_bytes};
+  }
+
   RunFolder open_folder() const {
     const nlohmann::json manifest = manifest_json(task_.source, task_.split);
     return options_.resume ? RunFolder::reopen(options_.out, config(), manifest)
@@ -88,7 +114,7 @@ class Trainer {
   }
 
   void restore() {
-    if (auto stored = folder_.load(*task_.model, options_.dtype)) {
+    if (auto stored = folder_.load(*task_.model, master_dtype(options_.precision))) {
       point_ = std::move(*stored);
       optimizer_.load_state(point_.optimizer, point_.state.params);
       task_.method->load_state(point_.method);
@@ -157,9 +183,9 @@ class Trainer {
     const auto logits = [&](const Tensor& x) {
       return task_.method->inference_logits(point_.state, x);
     };
-    return compute_metrics(
-        predict(logits, images, records, task_.eval_transform, {.dtype = options_.dtype}),
-        task_.split.class_counts, task_.evaluation);
+    return compute_metrics(predict(logits, images, records, task_.eval_transform,
+                                   {.dtype = activation_dtype(options_.precision)}),
+                           task_.split.class_counts, task_.evaluation);
   }
 
   void evaluate(bool scheduled) {
@@ -227,7 +253,11 @@ class Trainer {
                            {"best_on_test", result("best_on_test")},
                            {"wall_s", wall_s()},
                            {"steps_per_s", rate()},
-                           {"peak_bytes", memory_stats().peak_total_bytes}};
+                           {"peak_bytes", measured_peak().total},
+                           {"peak_bytes_by_use", bytes_by_use(measured_peak().by_use)},
+                           {"predicted_peak_bytes", price_.peak.total},
+                           {"predicted_peak_bytes_by_use", bytes_by_use(price_.peak.by_use)},
+                           {"data_set_bytes", price_.data_set_bytes}};
     for (const auto& [name, values] : task_.method->class_figures()) {
       summary["class_figures"][name] = values;
     }
@@ -242,6 +272,7 @@ class Trainer {
   RunFolder folder_;
   TrainingPoint point_;
   nlohmann::json unscheduled_;  // metrics of an evaluation that is no part of the run's record
+  MemoryPrice price_;
   std::int64_t first_step_ = 0;
   Clock::time_point start_ = Clock::now();
   double wall_before_s_ = 0;
@@ -256,7 +287,7 @@ TrainEnd train(const Recipe& recipe, const TrainOptions& options, const TrainObs
 Audit audit_training(const Recipe& recipe, const TrainOptions& options) {
   // Large enough for several classes, small enough for float64 on any machine.
   constexpr std::int64_t tiny = 16;
-  Task task(recipe, options.data, DType::float64, tiny, tiny);
+  Task task(recipe, options.data, Precision::float64, tiny, tiny);
   const TrainState state = task.initial_state(options.init);
   const Batch batch = make_batch(task.train_stream, 0);
   const Batch meta = task.has_meta ? make_batch(task.meta_stream, 0) : Batch{};

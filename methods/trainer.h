@@ -3,6 +3,7 @@
 #include <functional>
 #include <string>
 
+#include "engine/precision.h"
 #include "methods/audit.h"
 #include "methods/recipe.h"
 
@@ -15,9 +16,11 @@ struct TrainOptions {
   bool resume = false;
   std::int64_t max_steps = -1;  // stop (and checkpoint) at this step; the schedule stays
   std::string init;             // safetensors file with starting weights, or ""
-  DType dtype = DType::float32;
+  Precision precision = Precision::float32;
   std::string device = "cpu";  // for config.json
   int prefetch = 2;            // batches made ahead of time
+  // Files for the tables and the Chrome trace of a few steps after a warm-up (StepProfile), or "".
+  std::string profile, trace;
 };
 
 // One line of news for whoever watches.
@@ -29,6 +32,8 @@ struct Progress {
 
 struct TrainObserver {
   std::function<void(const Progress&)> progress = [](const Progress&) {};
+  // Among them the peak of tensor memory: predicted (methods/price.h) as a run starts, measured as
+  // it ends.
   std::function<void(const std::string&)> message = [](const std::string&) {};
   // Asked before every step; true ends the run with a checkpoint.
   std::function<bool()> interrupted = [] { return false; };
@@ -38,7 +43,7 @@ enum class TrainEnd { finished, stopped_at_max_steps, interrupted };
 
 // Trains by the recipe and fills the run folder (spec interfaces, "Run folder"): config.json,
 // manifest.json, metrics.jsonl, last.safetensors, best.safetensors, summary.json. Same recipe,
-// data, seed and dtype: the same bytes in last.safetensors and, time fields aside, in
+// data, seed and precision: the same bytes in last.safetensors and, time fields aside, in
 // metrics.jsonl, for any number of threads and any interruptions. A loss that is not finite ends
 // the run with an Error that names the step; the last checkpoint stays.
 TrainEnd train(const Recipe& recipe, const TrainOptions& options, const TrainObserver& observer);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/ops.h"
+#include "engine/profiler.h"
 
 namespace ek {
 namespace {
@@ -44,11 +45,12 @@ DifficultyNet::DifficultyNet(std::int64_t inputs, bool bias, std::int64_t hidden
 }
 
 Tensor DifficultyNet::difficulty(const Params& params, const Tensor& class_accuracy) const {
-  require_fits("difficulty_net", parameters_, params);
+  require_fits("difficulty_net", parameters_, params, class_accuracy.dtype());
   const Shape shape = class_accuracy.shape();
   require((shape.rank() == 1 || shape.rank() == 2) && shape.back() == inputs_,
           "difficulty_net: class accuracies must be [{}] or [n, {}], got {}", inputs_, inputs_,
           shape.str());
+  const LayerScope scope("difficulty_net");
   auto layer = [&](const Tensor& x, const std::string& name) {
     return ops::linear(x, params[name + ".weight"], bias_ ? params[name + ".bias"] : Tensor{});
   };

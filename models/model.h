@@ -30,8 +30,9 @@ class Model {
   const std::vector<ParameterSpec>& parameters() const { return parameters_; }
   const std::vector<ParameterSpec>& buffers() const { return buffers_; }
 
-  // x [batch, height, width, 3], of the parameters' dtype. Error if a tensor is missing or has
-  // another shape.
+  // x [batch, height, width, 3]. Parameters and buffers are of its accumulation dtype: float32
+  // beside bfloat16 images, and so are logits, features and new buffers. Error if a tensor is
+  // missing or has another shape or dtype.
   virtual ModelOutput forward(const Params& params, const Params& buffers, const Tensor& x,
                               Mode mode) const = 0;
 

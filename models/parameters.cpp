@@ -41,13 +41,16 @@ Params init_params(std::span<const ParameterSpec> specs, std::uint64_t seed, DTy
   return Params(std::move(entries)).flattened();
 }
 
-void require_fits(std::string_view who, std::span<const ParameterSpec> specs,
-                  const Params& params) {
+void require_fits(std::string_view who, std::span<const ParameterSpec> specs, const Params& params,
+                  DType images) {
+  const DType wanted = accumulation_dtype(images);
   for (const ParameterSpec& spec : specs) {
     require(params.contains(spec.name), "{}: {} {} is missing", who, spec.name, spec.shape.str());
-    const Shape& shape = params[spec.name].shape();
-    require(shape == spec.shape, "{}: {} must be {}, got {}", who, spec.name, spec.shape.str(),
-            shape.str());
+    const Tensor& tensor = params[spec.name];
+    require(tensor.shape() == spec.shape, "{}: {} must be {}, got {}", who, spec.name,
+            spec.shape.str(), tensor.shape().str());
+    require(tensor.dtype() == wanted, "{}: {} must be {} beside {} x, got {}", who, spec.name,
+            name_of(wanted), name_of(images), name_of(tensor.dtype()));
   }
 }
 

@@ -26,7 +26,9 @@ Params init_params(std::span<const ParameterSpec> specs, std::uint64_t seed, DTy
                    std::uint32_t view = 0);
 
 // Error that names `who` and the tensor if a spec's tensor is missing from `params` or has another
-// shape. Further tensors are allowed.
-void require_fits(std::string_view who, std::span<const ParameterSpec> specs, const Params& params);
+// shape, or another dtype than goes with images of `images` (accumulation_dtype). Further tensors
+// are allowed.
+void require_fits(std::string_view who, std::span<const ParameterSpec> specs, const Params& params,
+                  DType images);
 
 }  // namespace ek

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "engine/profiler.h"
 #include "models/running_stats.h"
 
 namespace ek {
@@ -21,21 +22,31 @@ Toy::Toy(std::int64_t num_classes, ClassifierKind classifier, double cosine_scal
 
 ModelOutput Toy::forward(const Params& params, const Params& buffers, const Tensor& x,
                          Mode mode) const {
-  require_fits(name(), parameters(), params);
-  require_fits(name(), this->buffers(), buffers);
   const Shape shape = x ? x.shape() : Shape{};
   const std::int64_t batch = shape.rank() > 0 ? shape[0] : 0;
   require(shape == Shape{batch, inputs} || shape == Shape{batch, 1, 1, inputs},
           "{}: x must be [batch, {}] or [batch, 1, 1, {}], got {}", name(), inputs, inputs,
           shape.str());
+  require(x.dtype() == DType::float32 || x.dtype() == DType::float64,
+          "{}: x must be float32 or float64, got {}", name(), name_of(x.dtype()));
+  require_fits(name(), parameters(), params, x.dtype());
+  require_fits(name(), this->buffers(), buffers, x.dtype());
 
   RunningStats running(buffers, mode);
-  const Tensor y = ops::linear(ops::reshape(x, {batch, inputs}), params["fc1.weight"], {});
-  const auto of_training = running.of("bn");
-  const ops::PreNorm pending{y, of_training ? *of_training : ops::channel_stats(y)};
-  running.note("bn", pending);
-  const Tensor hidden = ops::norm_act(y, pending.stats, params["bn.weight"], params["bn.bias"], {},
-                                      {.eps = bn_eps, .relu = true});
+  auto first = [&] {
+    const LayerScope layer("fc1");
+    return ops::linear(ops::reshape(x, {batch, inputs}), params["fc1.weight"], {});
+  };
+  const Tensor y = first();
+  auto norm = [&] {
+    const LayerScope layer("bn");
+    const auto of_training = running.of("bn");
+    const ops::PreNorm pending{y, of_training ? *of_training : ops::channel_stats(y)};
+    running.note("bn", pending);
+    return ops::norm_act(y, pending.stats, params["bn.weight"], params["bn.bias"], {},
+                         {.eps = bn_eps, .relu = true});
+  };
+  const Tensor hidden = norm();
   return {classifier_.logits(params, hidden), hidden, running.updated()};
 }
 

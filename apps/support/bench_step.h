@@ -2,8 +2,9 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
-#include "engine/dtype.h"
+#include "engine/precision.h"
 
 namespace ek {
 
@@ -13,18 +14,27 @@ struct BenchStepOptions {
   std::string model = "resnet32", task = "plain";  // plain | difficulty-net
   std::string estimator = "forward";               // of difficulty-net
   std::string loss = "balanced-softmax";
-  DType dtype = DType::float32;
+  Precision precision = Precision::float32;
   std::int64_t batch = 128, meta_batch = 100, classes = 100, image_size = 32;
   std::int64_t eval_images = 0;  // images of an accuracy pass in every step
   std::int64_t steps = 20, warmup = 3;
   std::int64_t pool = 8;  // distinct batches, rotated
   std::uint64_t seed = 0;
-  std::string profile, trace;  // files for the per-op table and the Chrome trace, or ""
+  std::string profile, trace;  // files for the tables and the Chrome trace of 5 steps, or ""
+  // A data set and a training pipeline: apps/support/bench_data.h. image_size, classes and
+  // eval_images are not used then.
+  std::string with_data, augment = "cifar-basic";
 };
 
 // {"task", "model", ..., "step_ms": {median, min, p10, p90, max}, "images_per_s", "peak_bytes",
-// "peak_bytes_by_use", "steady_allocations", "first_loss", "last_loss"}. Times are wall times of
-// single steps, ms; profiled steps come after the timed ones and do not count.
+// "peak_bytes_by_use", "predicted_peak_bytes", "predicted_peak_bytes_by_use", "steady_allocations",
+// "first_loss", "last_loss"}. Times are wall times of single steps, ms; profiled steps come after
+// the timed ones and do not count. The prediction is that of methods/price.h, from small batches.
 nlohmann::json bench_step(const BenchStepOptions& options);
+
+// Error naming the option unless the numbers are positive and the task is known.
+void require_runnable(const BenchStepOptions& options);
+// {median, min, p10, p90, max} of at least one value.
+nlohmann::json quantiles(std::vector<double> values);
 
 }  // namespace ek

@@ -31,15 +31,12 @@ std::int64_t step_of(const std::string& text, const std::string& file) {
 }
 
 // The precision that the run evaluated in, so that its figures come out the same.
-DType precision_of(const SafetensorsFile& file, const std::string& name) {
+Precision precision_of(const SafetensorsFile& file, const std::string& name) {
   if (const auto found = file.metadata.find("precision"); found != file.metadata.end()) {
-    for (DType dtype : {DType::float32, DType::float64}) {
-      if (found->second == name_of(dtype)) return dtype;
-    }
-    fail("{}: precision {} is not supported (float32 and float64 are)", name, found->second);
+    return parse_precision(found->second, name + ": precision");
   }
   const bool wide = !file.tensors.empty() && file.tensors[0].second.dtype() == DType::float64;
-  return wide ? DType::float64 : DType::float32;
+  return wide ? Precision::float64 : Precision::float32;
 }
 
 }  // namespace
@@ -54,7 +51,7 @@ EvalCheckpoint::EvalCheckpoint(const std::string& file, const ForeignModel& fore
   if (const std::string* recipe = text("recipe")) recipe_ = Recipe::resolve(*recipe, file_);
   if (const std::string* manifest = text("manifest")) manifest_ = manifest_of(*manifest, file_);
   if (const std::string* step = text("step")) step_ = step_of(*step, file_);
-  dtype_ = precision_of(tensors, file_);
+  precision_ = precision_of(tensors, file_);
   if (recipe_) {
     std::int64_t classes = recipe_->integer("model.num_classes");
     if (classes == 0 && manifest_) classes = std::int64_t(manifest_->class_counts.size());
@@ -69,7 +66,7 @@ EvalCheckpoint::EvalCheckpoint(const std::string& file, const ForeignModel& fore
   require(!manifest_ || std::int64_t(manifest_->class_counts.size()) == model_->num_classes(),
           "{}: the model has {} classes, the manifest {}", file_, model_->num_classes(),
           manifest_ ? manifest_->class_counts.size() : 0);
-  state_ = load_model_tensors(tensors, *model_, dtype_, file_);
+  state_ = load_model_tensors(tensors, *model_, master_dtype(precision_), file_);
   method_state_ = with_prefix(tensors.tensors, "train.method.");
 }
 
@@ -116,9 +113,9 @@ FeatureFunction EvalCheckpoint::function(bool with_features) const {
   bound->split.spec = manifest_->spec;
   bound->split.class_counts = manifest_->class_counts;
   bound->split.meta_index.resize(std::size_t(manifest_->meta_total));
-  bound->method =
-      find_method(recipe_->text("method.name"))
-          .make({*recipe_, *model_, bound->split, dtype_, std::uint64_t(recipe_->integer("seed"))});
+  bound->method = find_method(recipe_->text("method.name"))
+                      .make({*recipe_, *model_, bound->split, precision_,
+                             std::uint64_t(recipe_->integer("seed"))});
   if (!method_state_.empty()) bound->method->load_state(method_state_);
   return [this, bound, forward, with_features](const Tensor& x) {
     return LogitsAndFeatures{bound->method->inference_logits(state_, x),
@@ -137,7 +134,7 @@ PredictedFeatures EvalCheckpoint::run(const DataSource& source, const ImageSet& 
                           images.height, images.width)
               : eval_spec("eval", normalize_, images.height, images.width);
   PredictOptions typed = options;
-  typed.dtype = dtype_;
+  typed.dtype = activation_dtype(precision_);
   return predict_with_features(function(with_features), images, records, transform, typed);
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/manifest.h"
+#include "engine/precision.h"
 #include "methods/checkpoint_model.h"
 #include "methods/evaluation/predict.h"
 #include "methods/recipe.h"
@@ -33,7 +34,7 @@ class EvalCheckpoint {
   std::optional<std::int64_t> step() const { return step_; }  // nullopt: the file does not say
   std::string title() const;  // "FILE (MODEL, METHOD, LOSS, step N)"
   const Model& model() const { return *model_; }
-  DType dtype() const { return dtype_; }
+  Precision precision() const { return precision_; }
   std::vector<std::int64_t> class_counts() const;  // empty where they are not known
 
   // The split of the recipe over this data. Error unless its hash is the one of the checkpoint.
@@ -52,7 +53,7 @@ class EvalCheckpoint {
   std::optional<Recipe> recipe_;
   std::optional<Manifest> manifest_;
   std::string normalize_;  // of a foreign model
-  DType dtype_ = DType::float32;
+  Precision precision_ = Precision::float32;
   std::unique_ptr<const Model> model_;
   TrainState state_;
   NamedState method_state_;

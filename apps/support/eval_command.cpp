@@ -231,7 +231,8 @@ void evaluate_checkpoints(const EvalOptions& options, const CommonOptions& commo
     auto [predictions, width, values] = checkpoint.run(
         source, *set.images, set.records, !options.features_out.empty(), predict_options);
     const auto as_tensor = [&](const std::vector<double>& all, std::int64_t columns) {
-      return Tensor::from(all, {std::int64_t(set.records.size()), columns}).to(checkpoint.dtype());
+      return Tensor::from(all, {std::int64_t(set.records.size()), columns})
+          .to(master_dtype(checkpoint.precision()));
     };
     if (!options.logits_out.empty()) {
       logits.push_back(as_tensor(predictions.logits, predictions.num_classes));

@@ -9,10 +9,9 @@ namespace {
 DType parse_dtype(const std::string& text) {
   if (text == "float32") return DType::float32;
   if (text == "float64") return DType::float64;
-  require(text != "bfloat16",
-          "--dtype bfloat16: bfloat16 is not in this version, float32 and float64 are");
-  fail("--dtype {}: expected float32 or float64{}", recipe_parts::printable(text),
-       did_you_mean(text, {"float32", "float64"}));
+  if (text == "bfloat16" || text == "bf16") return DType::bfloat16;
+  fail("--dtype {}: expected float32, float64 or bfloat16{}", recipe_parts::printable(text),
+       did_you_mean(text, {"float32", "float64", "bfloat16"}));
 }
 
 void list(const std::string& name) {

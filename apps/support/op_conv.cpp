@@ -110,12 +110,12 @@ OpExample image_example(std::uint64_t seed) {
 
 std::vector<OpEntry> conv_ops() {
   const std::vector<OpArgument> x{{"x", OpKind::differentiable, image}};
+  const OpArgument activation{.name = "x", .shape = image, .activation = true};
   const std::vector<OpOutput> y{{"y", "[N, C, H', W']"}};
   return {
       {.name = "conv2d",
        .doc = "convolution without bias",
-       .signature = {{{"x", OpKind::differentiable, image},
-                      {"weight", OpKind::differentiable, "[O, C / groups, KH, KW]"}},
+       .signature = {{activation, {"weight", OpKind::differentiable, "[O, C / groups, KH, KW]"}},
                      {{"y", "[N, O, H', W']"}}},
        .attributes = {pair_attribute("stride", 1, "an integer or [height, width]", 1),
                       pair_attribute("padding", 0, "zeros on both sides", 0),
@@ -136,7 +136,7 @@ std::vector<OpEntry> conv_ops() {
        .example = pool_example},
       {.name = "global_avg_pool",
        .doc = "mean over height and width",
-       .signature = {x, {{"y", "[N, C]"}}},
+       .signature = {{activation}, {{"y", "[N, C]"}}},
        .attributes = {},
        .run = run_global_avg_pool,
        .example = image_example},

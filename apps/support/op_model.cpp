@@ -15,7 +15,8 @@ OpSignature expand(const std::string& name, const SafetensorsFile& file,
   for (OpArgument& buffer : as_arguments(model->buffers(), "", OpKind::constant)) {
     signature.arguments.push_back(std::move(buffer));
   }
-  signature.arguments.push_back({"x", OpKind::differentiable, input_text(name)});
+  signature.arguments.push_back(
+      {.name = "x", .shape = input_text(name), .activation = name != "toy"});
   signature.outputs = {{"logits", "[B, num_classes]"}, {"features", "[B, features]"}};
   if (attributes.at("training").get<bool>()) {
     for (const ParameterSpec& buffer : model->buffers()) {

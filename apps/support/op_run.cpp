@@ -60,7 +60,8 @@ class FileReader {
     switch (a.kind) {
       case OpKind::differentiable:
       case OpKind::constant:
-        return to_engine(floating(a.name, *given, dtype));
+        return to_engine(
+            floating(a.name, *given, a.activation ? dtype : accumulation_dtype(dtype)));
       case OpKind::integer:
         return integers(a.name, *given);
       case OpKind::count:
@@ -177,9 +178,9 @@ OpResult run_op(const OpEntry& op, const SafetensorsFile& file, const OpRunOptio
   const FileReader reader(op, signature, file, source);
   reader.check_names();
   result.dtype = options.dtype.value_or(op_dtype(signature, file));
-  require(result.dtype == DType::float32 || result.dtype == DType::float64,
-          "--dtype {}: {} is not in this version, float32 and float64 are", name_of(result.dtype),
-          name_of(result.dtype));
+  const bool has_bfloat16 = std::ranges::any_of(signature.arguments, &OpArgument::activation);
+  require(result.dtype != DType::bfloat16 || has_bfloat16,
+          "--dtype bfloat16: {} is not there in bfloat16, float32 and float64 are", op.name);
 
   OpCall call{{}, result.attributes, result.dtype};
   for (const OpArgument& a : signature.arguments) {

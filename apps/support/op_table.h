@@ -30,6 +30,7 @@ struct OpArgument {
   std::string shape;  // for people: "[N, C, H, W]"
   bool optional = false;
   std::optional<Shape> extents = {};  // checked where given
+  bool activation = false;            // bfloat16 where that is asked for; the others stay float32
 };
 
 struct OpOutput {
@@ -52,7 +53,8 @@ struct OpAttribute {
   bool object = false;  // also takes an object, unchecked
 };
 
-// One application: tensors in the engine's layouts (NHWC, OHWI), floating ones of `dtype`.
+// One application: tensors in the engine's layouts (NHWC, OHWI), floating ones of `dtype` where
+// they are activations, of its accumulation dtype elsewhere.
 struct OpCall {
   std::map<std::string, Tensor, std::less<>> tensors;
   nlohmann::json attributes;  // all of them, checked

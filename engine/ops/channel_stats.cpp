@@ -51,7 +51,8 @@ class ChannelStatsOp final : public Op {
   Tensors inputs() const override { return {y_.get()}; }
   Tensors compose(const Tensors& inputs) const override {
     const std::int64_t rows = rows_of(inputs[0]), channels = inputs[0].shape().back();
-    const Tensor y = reshape(inputs[0], {rows, channels});
+    const DType wide = accumulation_dtype(inputs[0].dtype());
+    const Tensor y = reshape(cast(inputs[0], wide), {rows, channels});
     const Tensor mean = affine(sum_to(y, {1, channels}), 1.0 / double(rows));
     const Tensor centred = sub(y, broadcast_to(mean, y.shape()));
     const Tensor var = affine(sum_to(square(centred), {1, channels}), 1.0 / double(rows));
@@ -70,7 +71,9 @@ class ChannelStatsOp final : public Op {
 ChannelStats channel_stats(const Tensor& y) {
   require_rows(op_name, y);
   const Shape channels{y.shape().back()};
-  ChannelStats stats{empty_like(y, channels), empty_like(y, channels)};
+  const DType wide = accumulation_dtype(y.dtype());
+  ChannelStats stats{Tensor::empty(channels, wide, y.device()),
+                     Tensor::empty(channels, wide, y.device())};
   run_norm(op_name, y, 1, [&]<class B, class T>() {
     using A = kernels::Acc<T>;
     kernels::channel_stats_forward<B, T>(current_stream(), rows_of(y), channels[0], y.data<T>(),

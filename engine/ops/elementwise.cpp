@@ -122,9 +122,15 @@ Tensor run(std::string_view name, Binary op, const Tensor& a, const Tensor& b) {
   Tensor y = empty_like(a);
   ProfileScope scope(
       name, [&] { return a.shape().str(); }, double(a.numel()), 3.0 * double(a.bytes()));
-  dispatch_floating(name, a, [&]<class B, class T>() {
+  auto kernel = [&]<class B, class T>() {
     kernels::binary<B, T>(current_stream(), op, a.numel(), a.data<T>(), b.data<T>(), y.output<T>());
-  });
+  };
+  // Sums and masks of activations; the others compose derivatives, which are taken in float32.
+  if (op == Binary::add || op == Binary::gate) {
+    dispatch_activation(name, a, kernel);
+  } else {
+    dispatch_floating(name, a, kernel);
+  }
   return y;
 }
 

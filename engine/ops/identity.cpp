@@ -60,16 +60,15 @@ Tensor stop_gradient(const Tensor& x) {
 
 Tensor cast(const Tensor& x, DType dtype) {
   require_floating("cast", x, "x");
-  require(dtype == DType::float32 || dtype == DType::float64,
-          "cast: {} is not supported as a result (float32 and float64 are), shape {}",
-          name_of(dtype), x.shape().str());
+  require(is_floating(dtype), "cast: {} {} cannot become {}, a floating-point dtype is wanted",
+          name_of(x.dtype()), x.shape().str(), name_of(dtype));
   if (x.dtype() == dtype) return x;
   Tensor y = Tensor::empty(x.shape(), dtype, x.device());
   {
     ProfileScope scope(
         "cast", [&] { return x.shape().str(); }, 0, double(x.bytes() + y.bytes()));
-    dispatch_floating("cast", x, [&]<class B, class From>() {
-      dispatch_floating("cast", y, [&]<class, class To>() {
+    dispatch_activation("cast", x, [&]<class B, class From>() {
+      dispatch_activation("cast", y, [&]<class, class To>() {
         if constexpr (!std::is_same_v<From, To>) {
           kernels::convert<B, From, To>(current_stream(), x.numel(), x.data<From>(),
                                         y.output<To>());

@@ -77,15 +77,17 @@ class NormAct final : public Op {
     return result;
   }
   Tensors compose(const Tensors& in) const override {
+    const DType stored = in[y_in].dtype(), wide = accumulation_dtype(stored);
     const Shape rows{rows_of(in[y_in]), in[y_in].shape().back()};
+    auto widened = [&](const Tensor& x) { return reshape(cast(x, wide), rows); };
     auto per_row = [&](const Tensor& v) { return broadcast_to(reshape(v, {1, rows[1]}), rows); };
     const Tensor scale = mul(in[gamma_in], rsqrt(affine(in[var_in], 1, options_.eps)));
-    const Tensor centred = sub(reshape(in[y_in], rows), per_row(in[mean_in]));
+    const Tensor centred = sub(widened(in[y_in]), per_row(in[mean_in]));
     Tensor out = add(mul(centred, per_row(scale)), per_row(in[beta_in]));
-    if (in.size() > shortcut_in) out = add(out, reshape(in[shortcut_in], rows));
+    if (in.size() > shortcut_in) out = add(out, widened(in[shortcut_in]));
     // ReLU by the mask of the fast rules: a sum rounded otherwise must not change it.
-    if (options_.relu) out = gate(out, reshape(stop_gradient(act_.get()), rows));
-    return {reshape(out, in[y_in].shape())};
+    if (options_.relu) out = gate(out, widened(stop_gradient(act_.get())));
+    return {cast(reshape(out, in[y_in].shape()), stored)};
   }
 
  private:
@@ -109,22 +111,9 @@ class NormAct final : public Op {
 
 Tensor norm_act(const Tensor& y, const ChannelStats& stats, const Tensor& gamma, const Tensor& beta,
                 const Tensor& shortcut, const NormActOptions& options) {
-  require_rows(op_name, y);
-  require(options.eps >= 0, "{}: eps must not be negative, got {}", op_name, options.eps);
+  require_norm(op_name, y, stats, gamma, beta, shortcut, options);
   Tensors inputs{y, stats.mean, stats.var, gamma, beta};
-  constexpr std::array<std::string_view, 5> names{"y", "mean", "var", "gamma", "beta"};
-  const Shape channels{y.shape().back()};
-  for (std::size_t i = 1; i < inputs.size(); ++i) {
-    const Tensor& t = inputs[i];
-    require_floating(op_name, t, names[i]);
-    require(t.shape() == channels && t.dtype() == y.dtype() && t.device() == y.device(),
-            "{}: {} must be {} {} beside y {}, got {} {}", op_name, names[i], name_of(y.dtype()),
-            channels.str(), y.shape().str(), name_of(t.dtype()), t.shape().str());
-  }
-  if (shortcut) {
-    require_same(op_name, y, shortcut);
-    inputs.push_back(shortcut);
-  }
+  if (shortcut) inputs.push_back(shortcut);
   Tensor act = empty_like(y);
   run_norm(op_name, y, shortcut ? 3 : 2, [&]<class B, class T>() {
     kernels::norm_act_forward<B, T>(current_stream(),

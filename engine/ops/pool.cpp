@@ -40,15 +40,30 @@ Pool2dShape geometry(std::string_view op, const Tensor& x, const Pool2dOptions& 
           o.stride[0], o.stride[1], o.padding[0], o.padding[1]};
 }
 
-// Reads `in`, writes a tensor of shape `out_shape`, as all ops of this file do.
+ProfileScope profiled(std::string_view op, const Tensor& in, const Tensor& out) {
+  return ProfileScope(
+      op, [&] { return fmt::format("{} -> {}", in.shape().str(), out.shape().str()); },
+      double(in.numel() + out.numel()), double(in.bytes() + out.bytes()));
+}
+
+// Reads `in`, writes a tensor of shape `out_shape`, as the ops of this file do.
 template <class Kernel>
 Tensor run(std::string_view op, const Tensor& in, const Shape& out_shape, Kernel&& kernel) {
   Tensor out = empty_like(in, out_shape);
-  const double elements = double(in.numel() + out.numel());
-  ProfileScope profile(
-      op, [&] { return fmt::format("{} -> {}", in.shape().str(), out_shape.str()); }, elements,
-      elements * double(size_of(in.dtype())));
+  const ProfileScope profile = profiled(op, in, out);
   dispatch_floating(op, in, [&]<class B, class T>() {
+    kernel.template operator()<B, T>(in.data<T>(), out.output<T>());
+  });
+  return out;
+}
+
+// The same for what also works on bfloat16.
+template <class Kernel>
+Tensor run_activation(std::string_view op, const Tensor& in, const Shape& out_shape,
+                      Kernel&& kernel) {
+  Tensor out = empty_like(in, out_shape);
+  const ProfileScope profile = profiled(op, in, out);
+  dispatch_activation(op, in, [&]<class B, class T>() {
     kernel.template operator()<B, T>(in.data<T>(), out.output<T>());
   });
   return out;
@@ -99,14 +114,20 @@ Tensor avg_pool_backward(const Tensor& dy, const Pool2dShape& g) {
       [=](const Tensor& ct) { return avg_pool(ct, g); });
 }
 
-Tensor global_avg_pool_backward(const Tensor& dy, const Shape& x_shape) {
-  Tensor out = run("global_avg_pool_backward", dy, x_shape, [&]<class B, class T>(auto* in, T* to) {
-    kernels::global_avg_pool_backward<B, T>(current_stream(), x_shape[0], x_shape[1] * x_shape[2],
-                                            x_shape[3], in, to);
-  });
+// dy in the accumulation dtype of the images, whose dtype is `dtype`.
+Tensor global_avg_pool_backward(const Tensor& dy, const Shape& x_shape, DType dtype) {
+  constexpr std::string_view op = "global_avg_pool_backward";
+  Tensor dx = Tensor::empty(x_shape, dtype, dy.device());
+  {
+    const ProfileScope profile = profiled(op, dy, dx);
+    dispatch_activation(op, dx, [&]<class B, class T>() {
+      kernels::global_avg_pool_backward<B, T>(current_stream(), x_shape[0], x_shape[1] * x_shape[2],
+                                              x_shape[3], dy.data<kernels::Acc<T>>(),
+                                              dx.output<T>());
+    });
+  }
   return record_linear(
-      "global_avg_pool_backward", dy, out,
-      [=](const Tensor& t) { return global_avg_pool_backward(t, x_shape); },
+      op, dy, dx, [=](const Tensor& t) { return global_avg_pool_backward(t, x_shape, dtype); },
       [](const Tensor& ct) { return global_avg_pool(ct); });
 }
 
@@ -114,7 +135,7 @@ Tensor subsample_backward(const Tensor& dy, const SubsampleShape& g);
 
 Tensor subsample(const Tensor& x, const SubsampleShape& g) {
   const Shape shape{g.batch, g.out_h(), g.out_w(), g.out_c};
-  Tensor out = run("subsample_pad", x, shape, [&]<class B, class T>(auto* in, T* to) {
+  Tensor out = run_activation("subsample_pad", x, shape, [&]<class B, class T>(auto* in, T* to) {
     kernels::subsample_pad_forward<B, T>(current_stream(), g, in, to);
   });
   return record_linear(
@@ -124,9 +145,10 @@ Tensor subsample(const Tensor& x, const SubsampleShape& g) {
 
 Tensor subsample_backward(const Tensor& dy, const SubsampleShape& g) {
   const Shape shape{g.batch, g.in_h, g.in_w, g.in_c};
-  Tensor out = run("subsample_pad_backward", dy, shape, [&]<class B, class T>(auto* in, T* to) {
-    kernels::subsample_pad_backward<B, T>(current_stream(), g, in, to);
-  });
+  Tensor out =
+      run_activation("subsample_pad_backward", dy, shape, [&]<class B, class T>(auto* in, T* to) {
+        kernels::subsample_pad_backward<B, T>(current_stream(), g, in, to);
+      });
   return record_linear(
       "subsample_pad_backward", dy, out, [=](const Tensor& t) { return subsample_backward(t, g); },
       [=](const Tensor& ct) { return subsample(ct, g); });
@@ -155,12 +177,17 @@ Tensor global_avg_pool(const Tensor& x) {
   require(s.rank() == 4 && s.numel() > 0,
           "global_avg_pool: x must be [batch, height, width, channels] and not empty, got {}",
           s.str());
-  Tensor y = run("global_avg_pool", x, {s[0], s[3]}, [&]<class B, class T>(auto* in, T* to) {
-    kernels::global_avg_pool_forward<B, T>(current_stream(), s[0], s[1] * s[2], s[3], in, to);
-  });
+  Tensor y = Tensor::empty({s[0], s[3]}, accumulation_dtype(x.dtype()), x.device());
+  {
+    const ProfileScope profile = profiled("global_avg_pool", x, y);
+    dispatch_activation("global_avg_pool", x, [&]<class B, class T>() {
+      kernels::global_avg_pool_forward<B, T>(current_stream(), s[0], s[1] * s[2], s[3], x.data<T>(),
+                                             y.output<kernels::Acc<T>>());
+    });
+  }
   return record_linear(
       "global_avg_pool", x, y, [](const Tensor& t) { return global_avg_pool(t); },
-      [=](const Tensor& ct) { return global_avg_pool_backward(ct, s); });
+      [s, dtype = x.dtype()](const Tensor& ct) { return global_avg_pool_backward(ct, s, dtype); });
 }
 
 Tensor subsample_pad(const Tensor& x, std::int64_t out_channels, std::int64_t stride) {

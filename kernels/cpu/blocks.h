@@ -1,4 +1,6 @@
 #pragma once
+#include <omp.h>
+
 #include <algorithm>
 #include <cstdint>
 
@@ -12,14 +14,25 @@ inline std::int64_t block_count(std::int64_t count, std::int64_t block) {
   return (count + block - 1) / block;
 }
 
+// Calls body(i) for i in [0, count): in parallel, or one after another where that would not help
+// (one call, one thread, or a caller that is itself one of several threads: even an inactive nested
+// region costs as much as a small kernel). body must not throw.
+template <class Body>
+void parallel_for(std::int64_t count, const Body& body) {
+  if (count <= 1 || omp_in_parallel() || omp_get_max_threads() == 1) {
+    for (std::int64_t i = 0; i < count; ++i) body(i);
+    return;
+  }
+#pragma omp parallel for schedule(static)
+  for (std::int64_t i = 0; i < count; ++i) body(i);
+}
+
 // Calls body(begin, end) for consecutive blocks of [0, count), in parallel. Where the blocks lie
 // depends on count and block alone, never on the number of threads. body must not throw.
 template <class Body>
 void for_blocks(std::int64_t count, std::int64_t block, const Body& body) {
-  const std::int64_t blocks = block_count(count, block);
-  if (blocks == 1) return body(std::int64_t(0), count);
-#pragma omp parallel for schedule(static)
-  for (std::int64_t b = 0; b < blocks; ++b) body(b * block, std::min(count, (b + 1) * block));
+  parallel_for(block_count(count, block),
+               [&](std::int64_t b) { body(b * block, std::min(count, (b + 1) * block)); });
 }
 
 // The same with blocks of about kBlockElements, for `count` items of `width` elements each.

@@ -1,84 +1,136 @@
 #pragma once
 #include <algorithm>
+#include <bit>
 #include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "kernels/backend.h"
+#include "kernels/cpu/blocks.h"
+#include "kernels/cpu/simd.h"
 
 namespace ek::kernels::cpu {
 
-// How the norm kernels walk a tensor [rows, channels]. Rows go in blocks, the unit of work of a
-// thread. Within a block, memory is taken in contiguous runs of up to kLanes elements, with one
-// accumulator or coefficient per lane in a local array:
-//   up to 128 channels  several rows make one run, so that 16 channels still fill the SIMD
-//   registers 129..512            one row is a run above               a row is cut into spans of
-//   up to 512 channels, walked one after another
-// Lane l of a run belongs to channel l % (channels of the span).
+// Rows [begin, end) of channels [first, first + channels).
+struct Patch {
+  std::int64_t begin, end, first, channels, lanes;
+  std::int64_t rows() const { return end - begin; }
+};
+
+// How the norm kernels walk a tensor [rows, channels] of T. Rows go in blocks: the unit of work of
+// a thread, and the bound on how many numbers are added up in float. Within a block, memory is
+// taken in contiguous runs, with one accumulator or coefficient per lane in a local array:
+//   channels that divide kRegisterLanes    several rows make a run of kRegisterLanes
+//   multiples of kRegisterLanes            a row is cut into patches of kRegisterLanes channels,
+//                                          walked one after another
+//   others up to 128                       several rows make a run of 129 to 256
+//   others                                 the same with patches of up to 512 channels
+// Lane l of a run belongs to channel l % (channels of the patch). In the first two cases the lanes
+// of a run are a fixed few registers, and the compiler keeps the arrays in them.
+template <class T>
 struct ChannelTiles {
-  static constexpr std::int64_t kLanes = 512;
+  static constexpr std::int64_t kRegisterLanes =
+      (vector_bytes == 64 ? 4 : 2) * vector_lanes<Acc<T>>;
+  static constexpr std::int64_t kLanes = 512;  // the most in a run
 
   ChannelTiles(std::int64_t rows, std::int64_t channels) : rows(rows), channels(channels) {
-    if (channels <= 128) rows_per_run = 256 / std::max<std::int64_t>(channels, 1);
-    block_rows = std::max<std::int64_t>(64, 32768 / std::max<std::int64_t>(channels, 1));
+    const std::int64_t width = std::max<std::int64_t>(channels, 1);
+    if (kRegisterLanes % width == 0) {
+      rows_per_run = kRegisterLanes / width;
+    } else if (width % kRegisterLanes == 0) {
+      patch_channels = kRegisterLanes;
+    } else if (width <= 128) {
+      rows_per_run = std::int64_t(std::bit_floor(std::uint64_t(256 / width)));
+    }
+    block_rows = std::max<std::int64_t>(64, 16384 / width);
     block_rows -= block_rows % rows_per_run;
-    blocks = (rows + block_rows - 1) / block_rows;
-    spans = (channels + kLanes - 1) / kLanes;
+    blocks = std::max<std::int64_t>(block_count(rows, block_rows), 1);  // 0 rows: an empty block
   }
 
-  struct Span {
-    std::int64_t first, channels, lanes;
-  };
-  Span span(std::int64_t s) const {
-    const std::int64_t first = s * kLanes, count = std::min(kLanes, channels - first);
-    return {first, count, count * rows_per_run};
-  }
-
+  std::int64_t begin_of(std::int64_t block) const { return block * block_rows; }
   std::int64_t rows_in(std::int64_t block) const {
-    return std::min(block_rows, rows - block * block_rows);
+    return std::min(block_rows, rows - begin_of(block));
   }
 
-  // Calls body(offset, lanes) for the runs of the span in the block, in order.
+  // Calls body(patch) for the patches of one block, in the order of channels.
   template <class Body>
-  void for_runs(std::int64_t block, const Span& span, const Body& body) const {
-    const std::int64_t begin = block * block_rows, end = begin + rows_in(block);
-    for (std::int64_t row = begin; row < end; row += rows_per_run) {
-      const std::int64_t taken = std::min(rows_per_run, end - row);
-      body(row * channels + span.first, taken * span.channels);
+  void for_patches(std::int64_t block, const Body& body) const {
+    const std::int64_t begin = begin_of(block), end = begin + rows_in(block);
+    for (std::int64_t first = 0; first < channels; first += patch_channels) {
+      const std::int64_t count = std::min(patch_channels, channels - first);
+      body(Patch{begin, end, first, count, count * rows_per_run});
     }
   }
 
-  // Calls body(block, span) for all of them, in parallel over blocks.
+  // The same for all blocks: in parallel, or in order.
   template <class Body>
-  void for_blocks(const Body& body) const {
-#pragma omp parallel for schedule(static) if (blocks > 1)
-    for (std::int64_t block = 0; block < blocks; ++block) {
-      for (std::int64_t s = 0; s < spans; ++s) body(block, span(s));
+  void for_patches_in_parallel(const Body& body) const {
+    parallel_for(blocks, [&](std::int64_t block) { for_patches(block, body); });
+  }
+  template <class Body>
+  void for_patches_in_order(const Body& body) const {
+    for (std::int64_t block = 0; block < blocks; ++block) for_patches(block, body);
+  }
+
+  // Calls body(i, lane, simd) for the elements of a patch, in order: simd (kernels/cpu/simd.h)
+  // moves the elements that start at offset i of the tensor and at `lane` of the run.
+  template <class Body>
+  void for_elements(const Patch& patch, const Body& body) const {
+    std::int64_t row = patch.begin;
+    if (patch.lanes == kRegisterLanes) {
+      for (; row + rows_per_run <= patch.end; row += rows_per_run) {
+        const std::int64_t at = row * channels + patch.first;
+        for_register_lanes([&](std::int64_t lane, auto simd) { body(at + lane, lane, simd); },
+                           RegisterGroups());
+      }
+    }
+    for (; row < patch.end; row += rows_per_run) {
+      const std::int64_t at = row * channels + patch.first;
+      const std::int64_t lanes = std::min(rows_per_run, patch.end - row) * patch.channels;
+      for_lanes<T>(lanes, [&](std::int64_t lane, auto simd) { body(at + lane, lane, simd); });
     }
   }
 
   std::int64_t rows, channels;
-  std::int64_t rows_per_run = 1, block_rows, blocks, spans;
+  std::int64_t rows_per_run = 1, patch_channels = kLanes, block_rows, blocks;
+
+ private:
+  using RegisterGroups =
+      std::make_integer_sequence<std::int64_t, kRegisterLanes / vector_lanes<Acc<T>>>;
+
+  // Unrolled by the language: only with constant lanes do the arrays become registers.
+  template <class Body, std::int64_t... group>
+  static void for_register_lanes(const Body& body, std::integer_sequence<std::int64_t, group...>) {
+    constexpr int n = int(vector_lanes<Acc<T>>);
+    (body(group * n, Simd<n>()), ...);
+  }
 };
 
-// One value per lane.
+// One number of the accumulation type of T per lane.
 template <class T>
 struct Lanes {
-  alignas(64) T value[ChannelTiles::kLanes];
+  alignas(64) Acc<T> value[ChannelTiles<T>::kLanes];
 
-  T& operator[](std::int64_t lane) { return value[lane]; }
-  const T& operator[](std::int64_t lane) const { return value[lane]; }
+  Acc<T>* operator+(std::int64_t lane) { return value + lane; }
 
-  void clear(const ChannelTiles::Span& span) { std::fill(value, value + span.lanes, T(0)); }
+  void clear(const Patch& patch) { std::fill(value, value + patch.lanes, Acc<T>(0)); }
 
   // lane l <- f(channel of l)
   template <class F>
-  void set(const ChannelTiles::Span& span, const F& f) {
-    for (std::int64_t c = 0; c < span.channels; ++c) value[c] = T(f(span.first + c));
-    for (std::int64_t l = span.channels; l < span.lanes; ++l) value[l] = value[l - span.channels];
+  void set(const Patch& patch, const F& f) {
+#pragma omp simd
+    for (std::int64_t c = 0; c < patch.channels; ++c) value[c] = Acc<T>(f(patch.first + c));
+    for (std::int64_t filled = patch.channels; filled < patch.lanes; filled *= 2) {
+      const std::int64_t more = std::min(filled, patch.lanes - filled);
+      std::memcpy(value + filled, value, std::size_t(more) * sizeof(Acc<T>));
+    }
   }
 
-  // sums[c] = sum over the lanes of channel first + c, in the order of lanes, in double
-  void fold(const ChannelTiles::Span& span, double* sums) const {
-    for (std::int64_t c = 0; c < span.channels; ++c) sums[c] = double(value[c]);
-    for (std::int64_t at = span.channels; at < span.lanes; at += span.channels) {
-      for (std::int64_t c = 0; c < span.channels; ++c) sums[c] += double(value[at + c]);
+  // sums[c] += the lanes of channel first + c of the patch, in the order of lanes, in double
+  void fold(const Patch& patch, double* sums) const {
+    for (std::int64_t at = 0; at < patch.lanes; at += patch.channels) {
+#pragma omp simd
+      for (std::int64_t c = 0; c < patch.channels; ++c) sums[c] += double(value[at + c]);
     }
   }
 };

@@ -3,16 +3,21 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "kernels/cpu/conv_plain.h"
-#include "kernels/error.h"
-#ifdef EK_HAS_ONEDNN
 #include "kernels/cpu/conv_onednn.h"
-#endif
+#include "kernels/cpu/conv_plain.h"
+#include "kernels/cpu/conv_slices.h"
+#include "kernels/cpu/scratch.h"
+#include "kernels/error.h"
 
-// The CPU convolution: float32 through oneDNN where it is built in and has a good implementation,
-// everything else through the plain path.
+// The CPU convolution: float32 and bf16 through oneDNN where it is built in and has a good
+// implementation (weight gradients of bf16 by AMX tiles first), the rest through the plain path.
 namespace ek::kernels {
 namespace {
+
+using cpu::ConvSlices;
+using cpu::GradientSlices;
+using cpu::Scratch;
+using cpu::slice_threads;
 
 void check(const Conv2dShape& s, const char* op) {
   require(s.batch >= 0 && s.in_h > 0 && s.in_w > 0 && s.in_c > 0 && s.out_c > 0 && s.kernel_h > 0 &&
@@ -30,145 +35,168 @@ void check(const Conv2dShape& s, const char* op) {
           s.kernel_h, s.kernel_w, s.in_h, s.in_w, s.pad_h, s.pad_w);
 }
 
+// Slices of the plain path share out their images among the threads. The fewer the better then, but
+// a bf16 slice is copied to float, and one slice bounds the copies.
 template <class T>
-constexpr bool use_onednn() {
-#ifdef EK_HAS_ONEDNN
-  return std::is_same_v<T, float>;
-#else
-  return false;
-#endif
+ConvSlices<T> plan(const Conv2dShape& s, Conv2dPass pass) {
+  ConvSlices<T> conv(s, pass, cpu::conv_slices(s.batch));
+  if (!conv.uses_all_threads() || std::is_same_v<T, bf16>) return conv;
+  return ConvSlices<T>(s, pass, {s.batch, 1});
 }
 
 template <class T>
-std::size_t workspace_bytes(const Conv2dShape& s, Conv2dPass pass) {
-  check(s, "conv2d");
-  if (s.batch == 0) return 0;
-  const std::size_t plain = cpu::plain_workspace_bytes<T>(s, pass);
-#ifdef EK_HAS_ONEDNN
-  if constexpr (use_onednn<T>()) {
-    const std::size_t bytes = cpu::onednn_workspace_bytes(s, pass).value_or(plain);
-    if (pass != Conv2dPass::tangent) return bytes;
-    // With one tangent null it is a forward pass.
-    return std::max(bytes, cpu::onednn_workspace_bytes(s, Conv2dPass::forward).value_or(plain));
-  }
-#endif
-  return plain;
+std::size_t scratch_pieces(const ConvSlices<T>& conv) {
+  return conv.uses_all_threads() ? 1 : std::size_t(slice_threads(conv.slices()));
 }
 
-template <class T>
-void forward(const Conv2dShape& s, const T* x, const T* weight, T* y, Workspace workspace) {
-  check(s, "conv2d_forward");
+// run(conv, slice, scratch) for all slices.
+template <class T, class Run>
+void for_slices(const Conv2dShape& s, Conv2dPass pass, const char* op, Workspace workspace,
+                const Run& run) {
   if (s.batch == 0) return;
-#ifdef EK_HAS_ONEDNN
-  if constexpr (use_onednn<T>()) {
-    if (cpu::onednn_forward(s, x, weight, y, workspace)) return;
+  const ConvSlices<T> conv = plan<T>(s, pass);
+  const std::size_t bytes = conv.scratch_bytes();
+  std::byte* scratch =
+      Scratch(workspace, op).take<std::byte>(std::int64_t(scratch_pieces(conv) * bytes));
+  if (conv.uses_all_threads()) {
+    for (std::int64_t n = 0; n < conv.slices().count; ++n) run(conv, n, scratch);
+  } else {
+    cpu::for_each_slice(conv.slices(), [&](std::int64_t slice, int thread) {
+      run(conv, slice, scratch + std::size_t(thread) * bytes);
+    });
   }
-#endif
-  cpu::plain_forward(s, x, weight, y, false, workspace);
 }
 
-template <class T>
-void backward_data(const Conv2dShape& s, const T* dy, const T* weight, T* dx, Workspace workspace) {
-  check(s, "conv2d_backward_data");
-  if (s.batch == 0) return;
-#ifdef EK_HAS_ONEDNN
-  if constexpr (use_onednn<T>()) {
-    if (cpu::onednn_backward_data(s, dy, weight, dx, workspace)) return;
-  }
-#endif
-  cpu::plain_backward_data(s, dy, weight, dx, workspace);
+std::int64_t x_image(const Conv2dShape& s) {
+  return s.in_h * s.in_w * s.in_c;
 }
-
-template <class T>
-void backward_weights(const Conv2dShape& s, const T* x, const T* dy, T* dweight,
-                      Workspace workspace) {
-  check(s, "conv2d_backward_weights");
-  if (s.batch == 0) {
-    std::fill(dweight, dweight + s.weight_size(), T(0));
-    return;
-  }
-#ifdef EK_HAS_ONEDNN
-  if constexpr (use_onednn<T>()) {
-    if (cpu::onednn_backward_weights(s, x, dy, dweight, workspace)) return;
-  }
-#endif
-  cpu::plain_backward_weights(s, x, dy, dweight, workspace);
-}
-
-template <class T>
-void tangent(const Conv2dShape& s, const T* x, const T* weight, const T* x_tangent,
-             const T* weight_tangent, T* y_tangent, Workspace workspace) {
-  check(s, "conv2d_tangent");
-  require(x_tangent || weight_tangent, "conv2d_tangent: at least one tangent expected, got none");
-  if (!weight_tangent) return forward(s, x_tangent, weight, y_tangent, workspace);
-  if (!x_tangent) return forward(s, x, weight_tangent, y_tangent, workspace);
-  if (s.batch == 0) return;
-#ifdef EK_HAS_ONEDNN
-  if constexpr (use_onednn<T>()) {
-    if (cpu::onednn_tangent(s, x, weight, x_tangent, weight_tangent, y_tangent, workspace)) return;
-  }
-#endif
-  cpu::plain_forward(s, x_tangent, weight, y_tangent, false, workspace);
-  cpu::plain_forward(s, x, weight_tangent, y_tangent, true, workspace);
+std::int64_t y_image(const Conv2dShape& s) {
+  return s.out_h() * s.out_w() * s.out_c;
 }
 
 }  // namespace
 
-template <>
-std::size_t conv2d_workspace_bytes<Cpu, float>(const Conv2dShape& shape, Conv2dPass pass) {
-  return workspace_bytes<float>(shape, pass);
-}
-template <>
-std::size_t conv2d_workspace_bytes<Cpu, double>(const Conv2dShape& shape, Conv2dPass pass) {
-  return workspace_bytes<double>(shape, pass);
-}
-
-template <>
-void conv2d_forward<Cpu, float>(Stream, const Conv2dShape& shape, const float* x,
-                                const float* weight, float* y, Workspace workspace) {
-  forward(shape, x, weight, y, workspace);
-}
-template <>
-void conv2d_forward<Cpu, double>(Stream, const Conv2dShape& shape, const double* x,
-                                 const double* weight, double* y, Workspace workspace) {
-  forward(shape, x, weight, y, workspace);
+template <class B, class T>
+std::size_t conv2d_pack_bytes(const Conv2dShape& s, Conv2dPass pass) {
+  check(s, "conv2d_pack");
+  if (pass == Conv2dPass::backward_weights) return 0;
+  if constexpr (!std::is_same_v<T, double>) {
+    if (const auto bytes = cpu::onednn_pack_bytes<T>(s, pass)) return *bytes;
+  }
+  return cpu::plain_pack_bytes<T>(s, pass);
 }
 
-template <>
-void conv2d_backward_data<Cpu, float>(Stream, const Conv2dShape& shape, const float* dy,
-                                      const float* weight, float* dx, Workspace workspace) {
-  backward_data(shape, dy, weight, dx, workspace);
-}
-template <>
-void conv2d_backward_data<Cpu, double>(Stream, const Conv2dShape& shape, const double* dy,
-                                       const double* weight, double* dx, Workspace workspace) {
-  backward_data(shape, dy, weight, dx, workspace);
-}
-
-template <>
-void conv2d_backward_weights<Cpu, float>(Stream, const Conv2dShape& shape, const float* x,
-                                         const float* dy, float* dweight, Workspace workspace) {
-  backward_weights(shape, x, dy, dweight, workspace);
-}
-template <>
-void conv2d_backward_weights<Cpu, double>(Stream, const Conv2dShape& shape, const double* x,
-                                          const double* dy, double* dweight, Workspace workspace) {
-  backward_weights(shape, x, dy, dweight, workspace);
+template <class B, class T>
+void conv2d_pack(Stream, const Conv2dShape& s, Conv2dPass pass, const Acc<T>* ohwi, void* pack) {
+  const std::size_t bytes = conv2d_pack_bytes<B, T>(s, pass);
+  require(bytes > 0, "conv2d_pack: a pass that reads a pack expected, got pass {}", int(pass));
+  if constexpr (!std::is_same_v<T, double>) {
+    if (cpu::onednn_pack_bytes<T>(s, pass)) return cpu::onednn_pack<T>(s, pass, ohwi, pack);
+  }
+  cpu::plain_pack<T>(s, pass, ohwi, static_cast<Acc<T>*>(pack));
 }
 
-template <>
-void conv2d_tangent<Cpu, float>(Stream, const Conv2dShape& shape, const float* x,
-                                const float* weight, const float* x_tangent,
-                                const float* weight_tangent, float* y_tangent,
-                                Workspace workspace) {
-  tangent(shape, x, weight, x_tangent, weight_tangent, y_tangent, workspace);
+template <class B, class T>
+std::size_t conv2d_workspace_bytes(const Conv2dShape& s, Conv2dPass pass) {
+  check(s, "conv2d");
+  if (s.batch == 0) return 0;
+  if (pass == Conv2dPass::backward_weights) {
+    const GradientSlices<T> conv(s, cpu::gradient_slices(s.batch));
+    return std::size_t(conv.slices().count * conv.partial_stride()) * sizeof(Acc<T>) +
+           conv.sum_bytes() + std::size_t(slice_threads(conv.slices())) * conv.scratch_bytes();
+  }
+  const auto bytes = [&](Conv2dPass p) {
+    const ConvSlices<T> conv = plan<T>(s, p);
+    return scratch_pieces(conv) * conv.scratch_bytes();
+  };
+  // With one tangent null it is a forward pass.
+  if (pass == Conv2dPass::tangent) return std::max(bytes(pass), bytes(Conv2dPass::forward));
+  return bytes(pass);
 }
-template <>
-void conv2d_tangent<Cpu, double>(Stream, const Conv2dShape& shape, const double* x,
-                                 const double* weight, const double* x_tangent,
-                                 const double* weight_tangent, double* y_tangent,
-                                 Workspace workspace) {
-  tangent(shape, x, weight, x_tangent, weight_tangent, y_tangent, workspace);
+
+template <class B, class T>
+void conv2d_forward(Stream, const Conv2dShape& s, const T* x, ConvPack weight, T* y,
+                    Workspace workspace) {
+  check(s, "conv2d_forward");
+  const auto run = [&](const ConvSlices<T>& conv, std::int64_t slice, std::byte* scratch) {
+    const std::int64_t n = conv.slices().begin(slice);
+    conv.forward(slice, x + n * x_image(s), weight, y + n * y_image(s), scratch);
+  };
+  for_slices<T>(s, Conv2dPass::forward, "conv2d_forward", workspace, run);
 }
+
+template <class B, class T>
+void conv2d_backward_data(Stream, const Conv2dShape& s, const T* dy, ConvPack weight, T* dx,
+                          Workspace workspace) {
+  check(s, "conv2d_backward_data");
+  const auto run = [&](const ConvSlices<T>& conv, std::int64_t slice, std::byte* scratch) {
+    const std::int64_t n = conv.slices().begin(slice);
+    conv.backward_data(slice, dy + n * y_image(s), weight, dx + n * x_image(s), scratch);
+  };
+  for_slices<T>(s, Conv2dPass::backward_data, "conv2d_backward_data", workspace, run);
+}
+
+template <class B, class T>
+void conv2d_tangent(Stream stream, const Conv2dShape& s, const T* x, ConvPack weight,
+                    const T* x_tangent, ConvPack weight_tangent, T* y_tangent,
+                    Workspace workspace) {
+  check(s, "conv2d_tangent");
+  require(x_tangent || weight_tangent.data,
+          "conv2d_tangent: at least one tangent expected, got none");
+  if (!x_tangent) return conv2d_forward<B>(stream, s, x, weight_tangent, y_tangent, workspace);
+  if (!weight_tangent.data) {
+    return conv2d_forward<B>(stream, s, x_tangent, weight, y_tangent, workspace);
+  }
+  const auto run = [&](const ConvSlices<T>& conv, std::int64_t slice, std::byte* scratch) {
+    const std::int64_t n = conv.slices().begin(slice);
+    conv.tangent(slice, x + n * x_image(s), weight, x_tangent + n * x_image(s), weight_tangent,
+                 y_tangent + n * y_image(s), scratch);
+  };
+  for_slices<T>(s, Conv2dPass::tangent, "conv2d_tangent", workspace, run);
+}
+
+template <class B, class T>
+void conv2d_backward_weights(Stream, const Conv2dShape& s, const T* x, const T* dy, Acc<T>* dweight,
+                             Workspace workspace) {
+  check(s, "conv2d_backward_weights");
+  if (s.batch == 0) {
+    std::fill(dweight, dweight + s.weight_size(), Acc<T>(0));
+    return;
+  }
+  const GradientSlices<T> conv(s, cpu::gradient_slices(s.batch));
+  const std::size_t bytes = conv.scratch_bytes();
+  Scratch pieces(workspace, "conv2d_backward_weights");
+  Acc<T>* partials = pieces.take<Acc<T>>(conv.slices().count * conv.partial_stride());
+  std::byte* sum_scratch = pieces.take<std::byte>(std::int64_t(conv.sum_bytes()));
+  std::byte* scratch = pieces.take<std::byte>(slice_threads(conv.slices()) * std::int64_t(bytes));
+  cpu::for_each_slice(conv.slices(), [&](std::int64_t slice, int thread) {
+    const std::int64_t n = conv.slices().begin(slice);
+    conv.compute(slice, x + n * x_image(s), dy + n * y_image(s), partials,
+                 scratch + std::size_t(thread) * bytes);
+  });
+  conv.sum(partials, dweight, sum_scratch);
+}
+
+template decltype(conv2d_pack_bytes<Cpu, float>) conv2d_pack_bytes<Cpu, float>;
+template decltype(conv2d_pack_bytes<Cpu, double>) conv2d_pack_bytes<Cpu, double>;
+template decltype(conv2d_pack_bytes<Cpu, bf16>) conv2d_pack_bytes<Cpu, bf16>;
+template decltype(conv2d_pack<Cpu, float>) conv2d_pack<Cpu, float>;
+template decltype(conv2d_pack<Cpu, double>) conv2d_pack<Cpu, double>;
+template decltype(conv2d_pack<Cpu, bf16>) conv2d_pack<Cpu, bf16>;
+template decltype(conv2d_workspace_bytes<Cpu, float>) conv2d_workspace_bytes<Cpu, float>;
+template decltype(conv2d_workspace_bytes<Cpu, double>) conv2d_workspace_bytes<Cpu, double>;
+template decltype(conv2d_workspace_bytes<Cpu, bf16>) conv2d_workspace_bytes<Cpu, bf16>;
+template decltype(conv2d_forward<Cpu, float>) conv2d_forward<Cpu, float>;
+template decltype(conv2d_forward<Cpu, double>) conv2d_forward<Cpu, double>;
+template decltype(conv2d_forward<Cpu, bf16>) conv2d_forward<Cpu, bf16>;
+template decltype(conv2d_backward_data<Cpu, float>) conv2d_backward_data<Cpu, float>;
+template decltype(conv2d_backward_data<Cpu, double>) conv2d_backward_data<Cpu, double>;
+template decltype(conv2d_backward_data<Cpu, bf16>) conv2d_backward_data<Cpu, bf16>;
+template decltype(conv2d_tangent<Cpu, float>) conv2d_tangent<Cpu, float>;
+template decltype(conv2d_tangent<Cpu, double>) conv2d_tangent<Cpu, double>;
+template decltype(conv2d_tangent<Cpu, bf16>) conv2d_tangent<Cpu, bf16>;
+template decltype(conv2d_backward_weights<Cpu, float>) conv2d_backward_weights<Cpu, float>;
+template decltype(conv2d_backward_weights<Cpu, double>) conv2d_backward_weights<Cpu, double>;
+template decltype(conv2d_backward_weights<Cpu, bf16>) conv2d_backward_weights<Cpu, bf16>;
 
 }  // namespace ek::kernels

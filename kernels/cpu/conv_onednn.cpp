@@ -1,205 +1,184 @@
 #ifdef EK_HAS_ONEDNN
 #include "kernels/cpu/conv_onednn.h"
 
-#include <exception>
+#include <cstring>
+#include <type_traits>
+#include <unordered_map>
 
+#include "kernels/cpu/bf16_lanes.h"
 #include "kernels/cpu/onednn_conv_plan.h"
+#include "kernels/cpu/scratch.h"
+#include "kernels/error.h"
 
 namespace ek::kernels::cpu {
 namespace {
 
 using dnnl::memory;
-using onednn::ConvPlan;
+using onednn::SlicePlan;
+using onednn::WeightLayout;
 
-std::size_t workspace_bytes(const ConvPlan& plan, Conv2dPass pass) {
-  const bool reorders = bool(plan.reorder);
-  std::size_t bytes = std::size_t(plan.slices.count) * plan.scratchpad_bytes();
-  bytes += padded_bytes<char>(std::int64_t(plan.reorder_scratchpad_bytes));
-  if (pass == Conv2dPass::backward_weights) {
-    bytes += (std::size_t(plan.slices.count) + reorders) * plan.weights_bytes();
-  } else if (reorders) {
-    bytes += (pass == Conv2dPass::tangent ? 2 : 1) * plan.weights_bytes();
-  }
-  return bytes;
-}
+template <class T>
+constexpr auto data_type = std::is_same_v<T, bf16> ? onednn::DataType::bf16 : onednn::DataType::f32;
 
 memory wrap(const memory::desc& desc, const void* data) {
   return memory(desc, onednn::engine(), const_cast<void*>(data));
 }
 
-memory::desc bytes_desc(std::size_t bytes) {
-  return {{std::int64_t(bytes)}, memory::data_type::u8, memory::format_tag::a};
+memory scratchpad(std::size_t bytes, void* data) {
+  return wrap({{std::int64_t(bytes)}, memory::data_type::u8, memory::format_tag::a}, data);
 }
 
-struct Slice {
-  std::int64_t number, first_image;
-  const onednn::ConvSlicePlan& plan;
-  dnnl::stream& stream;
-  memory scratchpad;
-};
-
-// One call of a pass: the plan and what it takes from the workspace.
-class Run {
- public:
-  Run(const ConvPlan& plan, const char* op, Workspace workspace)
-      : plan_(plan), scratch_(workspace, op) {
-    scratchpads_ = take(std::size_t(plan.slices.count) * plan.scratchpad_bytes());
-    reorder_scratchpad_ = take(plan.reorder_scratchpad_bytes);
-  }
-
-  std::byte* take(std::size_t bytes) { return scratch_.take<std::byte>(std::int64_t(bytes)); }
-
-  void reorder(const memory& from, const memory& to) const {
-    dnnl::stream stream(onednn::engine());
-    plan_.reorder.execute(
-        stream, {{DNNL_ARG_FROM, from},
-                 {DNNL_ARG_TO, to},
-                 {DNNL_ARG_SCRATCHPAD,
-                  wrap(bytes_desc(plan_.reorder_scratchpad_bytes), reorder_scratchpad_)}});
-  }
-
-  // The weights in the layout of the plan.
-  memory weights(const float* ohwi) {
-    if (!plan_.reorder) return wrap(plan_.weights, ohwi);
-    memory blocked = wrap(plan_.weights, take(plan_.weights.get_size()));
-    reorder(wrap(plan_.ohwi, ohwi), blocked);
-    return blocked;
-  }
-
-  // body(slice) for every slice of the batch, in parallel.
-  template <class Body>
-  void for_slices(Body body) const {
-    std::exception_ptr error;  // must not leave the parallel region as an exception
-#pragma omp parallel for schedule(dynamic, 1)
-    for (std::int64_t slice = 0; slice < plan_.slices.count; ++slice) {
-      try {
-        const onednn::OneThread one;
-        dnnl::stream stream(onednn::engine());
-        body(Slice{slice, plan_.slices.begin(slice), plan_.of(slice), stream,
-                   wrap(bytes_desc(plan_.scratchpad_bytes()),
-                        scratchpads_ + std::size_t(slice) * plan_.scratchpad_bytes())});
-      } catch (...) {
-#pragma omp critical(ek_conv_onednn_error)
-        error = std::current_exception();
-      }
-    }
-    if (error) std::rethrow_exception(error);
-  }
-
- private:
-  const ConvPlan& plan_;
-  Scratch scratch_;
-  std::byte* scratchpads_;
-  std::byte* reorder_scratchpad_;
-};
-
-// body(plan, run) if oneDNN does this shape and pass; false otherwise. Errors become ek::Error.
-template <class Body>
-bool with_plan(const Conv2dShape& s, Conv2dPass pass, const char* op, Workspace workspace,
-               Body body) {
-  const ConvPlan* plan = onednn::find_conv_plan(s, pass);
-  if (!plan) return false;
+// Runs a primitive on the calling thread. Errors become ek::Error.
+void execute(const char* op, const dnnl::primitive& primitive,
+             std::unordered_map<int, memory> arguments, std::size_t scratchpad_bytes,
+             std::byte* scratch) {
   try {
-    Run run(*plan, op, workspace);
-    body(*plan, run);
+    const onednn::OneThread one;
+    dnnl::stream stream(onednn::engine());
+    arguments.emplace(DNNL_ARG_SCRATCHPAD, scratchpad(scratchpad_bytes, scratch));
+    primitive.execute(stream, arguments);
   } catch (const dnnl::error& e) {
     fail("{}: oneDNN failed with status {}: {}", op, int(e.status), e.what());
   }
-  return true;
 }
+
+void reorder(const WeightLayout& layout, const memory::desc& from_desc, const void* from,
+             const memory::desc& to_desc, void* to, std::byte* scratch) {
+  execute("conv2d", layout.reorder,
+          {{DNNL_ARG_FROM, wrap(from_desc, from)}, {DNNL_ARG_TO, wrap(to_desc, to)}},
+          layout.reorder_scratchpad_bytes, scratch);
+}
+
+template <class T>
+class OnednnConv final : public SliceConv<T> {
+ public:
+  OnednnConv(const Conv2dShape& slice, Conv2dPass pass)
+      : plan_(onednn::find_slice_plan(slice, pass, data_type<T>)),
+        sums_(pass == Conv2dPass::tangent && !std::is_same_v<T, float> ? slice.output_size() : 0) {}
+
+  std::size_t scratch_bytes() const override {
+    return padded_bytes<float>(sums_) + padded_bytes<char>(std::int64_t(plan_.scratchpad_bytes));
+  }
+
+  void forward(const T* x, ConvPack weight, T* y, std::byte* scratch) const override {
+    convolve("conv2d_forward", plan_.primitive, x, weight, y, scratch);
+  }
+
+  void backward_data(const T* dy, ConvPack weight, T* dx, std::byte* scratch) const override {
+    execute("conv2d_backward_data", plan_.primitive,
+            {{DNNL_ARG_DIFF_DST, wrap(plan_.dst, dy)},
+             {DNNL_ARG_WEIGHTS, wrap(plan_.weights, weight.data)},
+             {DNNL_ARG_DIFF_SRC, wrap(plan_.src, dx)}},
+            plan_.scratchpad_bytes, scratch);
+  }
+
+  void tangent(const T* x, ConvPack weight, const T* x_tangent, ConvPack weight_tangent,
+               T* y_tangent, std::byte* scratch) const override {
+    float* sums = reinterpret_cast<float*>(scratch);
+    if constexpr (std::is_same_v<T, float>) sums = y_tangent;
+    std::byte* rest = scratch + padded_bytes<float>(sums_);
+    convolve("conv2d_tangent", plan_.primitive, x_tangent, weight, sums, rest);
+    convolve("conv2d_tangent", plan_.accumulating, x, weight_tangent, sums, rest);
+    if constexpr (std::is_same_v<T, bf16>) round_sums(sums, y_tangent);
+  }
+
+ private:
+  void convolve(const char* op, const dnnl::primitive& primitive, const T* x, ConvPack weight,
+                void* y, std::byte* scratch) const {
+    execute(op, primitive,
+            {{DNNL_ARG_SRC, wrap(plan_.src, x)},
+             {DNNL_ARG_WEIGHTS, wrap(plan_.weights, weight.data)},
+             {DNNL_ARG_DST, wrap(plan_.dst, y)}},
+            plan_.scratchpad_bytes, scratch);
+  }
+
+  void round_sums(const float* sums, bf16* to) const {
+    constexpr int lanes = 16;
+    std::int64_t i = 0;
+    for (; i + lanes <= sums_; i += lanes) {
+      FloatLanes<lanes> values;
+      std::memcpy(&values, sums + i, sizeof values);
+      store_bf16<lanes>(values, to + i);
+    }
+    for (; i < sums_; ++i) store_bf16<1>(sums[i], to + i);
+  }
+
+  const SlicePlan& plan_;
+  std::int64_t sums_;  // elements of a bf16 tangent before it is rounded
+};
+
+// Partial sums stay in oneDNN's layout, which may have padding, until they are added up.
+template <class T>
+class OnednnGradient final : public SliceGradient<T> {
+ public:
+  explicit OnednnGradient(const Conv2dShape& slice)
+      : plan_(onednn::find_slice_plan(slice, Conv2dPass::backward_weights, data_type<T>)),
+        layout_(*onednn::find_weight_layout(slice, Conv2dPass::backward_weights, data_type<T>)) {}
+
+  std::size_t scratch_bytes() const override { return plan_.scratchpad_bytes; }
+  std::int64_t partial_size() const override {
+    return std::int64_t(plan_.weights.get_size() / sizeof(float));
+  }
+  void compute(const T* x, const T* dy, float* partial, std::byte* scratch) const override {
+    execute("conv2d_backward_weights", plan_.primitive,
+            {{DNNL_ARG_SRC, wrap(plan_.src, x)},
+             {DNNL_ARG_DIFF_DST, wrap(plan_.dst, dy)},
+             {DNNL_ARG_DIFF_WEIGHTS, wrap(plan_.weights, partial)}},
+            plan_.scratchpad_bytes, scratch);
+  }
+
+  bool is_ohwi() const override { return !layout_.reorder; }
+  std::size_t to_ohwi_bytes() const override { return layout_.reorder_scratchpad_bytes; }
+  void to_ohwi(const float* total, float* dweight, std::byte* scratch) const override {
+    reorder(layout_, layout_.blocked, total, layout_.ohwi, dweight, scratch);
+  }
+
+ private:
+  const SlicePlan& plan_;
+  const WeightLayout& layout_;
+};
 
 }  // namespace
 
-std::optional<std::size_t> onednn_workspace_bytes(const Conv2dShape& shape, Conv2dPass pass) {
-  const ConvPlan* plan = onednn::find_conv_plan(shape, pass);
-  if (!plan) return std::nullopt;
-  return workspace_bytes(*plan, pass);
+// The scratchpad of the reorder lies behind the weights.
+template <class T>
+std::optional<std::size_t> onednn_pack_bytes(const Conv2dShape& shape, Conv2dPass pass) {
+  const WeightLayout* layout = onednn::find_weight_layout(shape, pass, data_type<T>);
+  if (!layout) return std::nullopt;
+  if (!layout->reorder) return 0;
+  return padded_bytes<char>(std::int64_t(layout->blocked.get_size())) +
+         padded_bytes<char>(std::int64_t(layout->reorder_scratchpad_bytes));
 }
 
-bool onednn_forward(const Conv2dShape& s, const float* x, const float* weight, float* y,
-                    Workspace workspace) {
-  const std::int64_t x_image = s.input_size() / s.batch, y_image = s.output_size() / s.batch;
-  const auto body = [&](const ConvPlan&, Run& run) {
-    const memory weights = run.weights(weight);
-    run.for_slices([&](const Slice& slice) {
-      const std::int64_t n = slice.first_image;
-      slice.plan.primitive.execute(slice.stream,
-                                   {{DNNL_ARG_SRC, wrap(slice.plan.src, x + n * x_image)},
-                                    {DNNL_ARG_WEIGHTS, weights},
-                                    {DNNL_ARG_DST, wrap(slice.plan.dst, y + n * y_image)},
-                                    {DNNL_ARG_SCRATCHPAD, slice.scratchpad}});
-    });
-  };
-  return with_plan(s, Conv2dPass::forward, "conv2d_forward", workspace, body);
+template <class T>
+void onednn_pack(const Conv2dShape& shape, Conv2dPass pass, const float* ohwi, void* pack) {
+  const WeightLayout& layout = *onednn::find_weight_layout(shape, pass, data_type<T>);
+  const std::size_t offset = padded_bytes<char>(std::int64_t(layout.blocked.get_size()));
+  reorder(layout, layout.ohwi, ohwi, layout.blocked, pack, static_cast<std::byte*>(pack) + offset);
 }
 
-bool onednn_tangent(const Conv2dShape& s, const float* x, const float* weight,
-                    const float* x_tangent, const float* weight_tangent, float* y_tangent,
-                    Workspace workspace) {
-  const std::int64_t x_image = s.input_size() / s.batch, y_image = s.output_size() / s.batch;
-  const auto body = [&](const ConvPlan&, Run& run) {
-    const memory weights = run.weights(weight), tangents = run.weights(weight_tangent);
-    run.for_slices([&](const Slice& slice) {
-      const std::int64_t n = slice.first_image;
-      const memory dst = wrap(slice.plan.dst, y_tangent + n * y_image);
-      slice.plan.primitive.execute(slice.stream,
-                                   {{DNNL_ARG_SRC, wrap(slice.plan.src, x_tangent + n * x_image)},
-                                    {DNNL_ARG_WEIGHTS, weights},
-                                    {DNNL_ARG_DST, dst},
-                                    {DNNL_ARG_SCRATCHPAD, slice.scratchpad}});
-      slice.plan.accumulating.execute(slice.stream,
-                                      {{DNNL_ARG_SRC, wrap(slice.plan.src, x + n * x_image)},
-                                       {DNNL_ARG_WEIGHTS, tangents},
-                                       {DNNL_ARG_DST, dst},
-                                       {DNNL_ARG_SCRATCHPAD, slice.scratchpad}});
-    });
-  };
-  return with_plan(s, Conv2dPass::tangent, "conv2d_tangent", workspace, body);
+template <class T>
+SliceConvPtr<T> onednn_slice_conv(const Conv2dShape& slice, Conv2dPass pass) {
+  if (!onednn::find_weight_layout(slice, pass, data_type<T>)) return nullptr;
+  return std::make_shared<OnednnConv<T>>(slice, pass);
 }
 
-bool onednn_backward_data(const Conv2dShape& s, const float* dy, const float* weight, float* dx,
-                          Workspace workspace) {
-  const std::int64_t x_image = s.input_size() / s.batch, y_image = s.output_size() / s.batch;
-  const auto body = [&](const ConvPlan&, Run& run) {
-    const memory weights = run.weights(weight);
-    run.for_slices([&](const Slice& slice) {
-      const std::int64_t n = slice.first_image;
-      slice.plan.primitive.execute(slice.stream,
-                                   {{DNNL_ARG_DIFF_DST, wrap(slice.plan.dst, dy + n * y_image)},
-                                    {DNNL_ARG_WEIGHTS, weights},
-                                    {DNNL_ARG_DIFF_SRC, wrap(slice.plan.src, dx + n * x_image)},
-                                    {DNNL_ARG_SCRATCHPAD, slice.scratchpad}});
-    });
-  };
-  return with_plan(s, Conv2dPass::backward_data, "conv2d_backward_data", workspace, body);
+template <class T>
+SliceGradientPtr<T> onednn_slice_gradient(const Conv2dShape& slice) {
+  if (!onednn::find_weight_layout(slice, Conv2dPass::backward_weights, data_type<T>)) {
+    return nullptr;
+  }
+  return std::make_shared<OnednnGradient<T>>(slice);
 }
 
-bool onednn_backward_weights(const Conv2dShape& s, const float* x, const float* dy, float* dweight,
-                             Workspace workspace) {
-  const std::int64_t x_image = s.input_size() / s.batch, y_image = s.output_size() / s.batch;
-  const auto body = [&](const ConvPlan& plan, Run& run) {
-    // Partial gradients stay in the plan's layout, which may have padding, until they are summed.
-    const std::int64_t count = std::int64_t(plan.weights.get_size() / sizeof(float));
-    const std::int64_t stride = std::int64_t(plan.weights_bytes() / sizeof(float));
-    const auto take_floats = [&](std::int64_t floats) {
-      return reinterpret_cast<float*>(run.take(std::size_t(floats) * sizeof(float)));
-    };
-    float* partials = take_floats(plan.slices.count * stride);
-    run.for_slices([&](const Slice& slice) {
-      const std::int64_t n = slice.first_image;
-      slice.plan.primitive.execute(
-          slice.stream,
-          {{DNNL_ARG_SRC, wrap(slice.plan.src, x + n * x_image)},
-           {DNNL_ARG_DIFF_DST, wrap(slice.plan.dst, dy + n * y_image)},
-           {DNNL_ARG_DIFF_WEIGHTS, wrap(plan.weights, partials + slice.number * stride)},
-           {DNNL_ARG_SCRATCHPAD, slice.scratchpad}});
-    });
-    float* total = plan.reorder ? take_floats(stride) : dweight;
-    sum_slices(plan.slices.count, count, stride, partials, total);
-    if (plan.reorder) run.reorder(wrap(plan.weights, total), wrap(plan.ohwi, dweight));
-  };
-  return with_plan(s, Conv2dPass::backward_weights, "conv2d_backward_weights", workspace, body);
-}
+template std::optional<std::size_t> onednn_pack_bytes<float>(const Conv2dShape&, Conv2dPass);
+template std::optional<std::size_t> onednn_pack_bytes<bf16>(const Conv2dShape&, Conv2dPass);
+template void onednn_pack<float>(const Conv2dShape&, Conv2dPass, const float*, void*);
+template void onednn_pack<bf16>(const Conv2dShape&, Conv2dPass, const float*, void*);
+template SliceConvPtr<float> onednn_slice_conv(const Conv2dShape&, Conv2dPass);
+template SliceConvPtr<bf16> onednn_slice_conv(const Conv2dShape&, Conv2dPass);
+template SliceGradientPtr<float> onednn_slice_gradient(const Conv2dShape&);
+template SliceGradientPtr<bf16> onednn_slice_gradient(const Conv2dShape&);
 
 }  // namespace ek::kernels::cpu
 #endif

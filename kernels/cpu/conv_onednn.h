@@ -1,28 +1,38 @@
 #pragma once
-#include <cstddef>
 #include <optional>
 
-#include "kernels/conv.h"
+#include "kernels/cpu/slice_conv.h"
 
 namespace ek::kernels::cpu {
 
-// float32 convolution through oneDNN. Arguments as in kernels/conv.h. Every pass runs slice by
-// slice of the batch, each slice with a primitive made for one thread, so the bits cannot depend on
-// the number of threads. Primitives are made at the first call for a shape and pass and kept.
-// Where oneDNN has no good implementation the functions do nothing and return false (nullopt).
-
-std::optional<std::size_t> onednn_workspace_bytes(const Conv2dShape& shape, Conv2dPass pass);
-
-bool onednn_forward(const Conv2dShape& shape, const float* x, const float* weight, float* y,
-                    Workspace workspace);
-bool onednn_backward_data(const Conv2dShape& shape, const float* dy, const float* weight, float* dx,
-                          Workspace workspace);
-bool onednn_backward_weights(const Conv2dShape& shape, const float* x, const float* dy,
-                             float* dweight, Workspace workspace);
-
-// y_tangent = conv(x_tangent, weight) + conv(x, weight_tangent), no pointer null.
-bool onednn_tangent(const Conv2dShape& shape, const float* x, const float* weight,
-                    const float* x_tangent, const float* weight_tangent, float* y_tangent,
-                    Workspace workspace);
+// Convolution through oneDNN, T = float or bf16. Every slice runs on a primitive that is planned
+// for one thread, so the bits cannot depend on the number of threads. Primitives are made at the
+// first call for a shape and pass and kept. Empty or null where oneDNN is not built in or has no
+// implementation better than its reference loops; that does not depend on the batch.
+#ifdef EK_HAS_ONEDNN
+template <class T>
+std::optional<std::size_t> onednn_pack_bytes(const Conv2dShape& shape, Conv2dPass pass);
+template <class T>
+void onednn_pack(const Conv2dShape& shape, Conv2dPass pass, const float* ohwi, void* pack);
+template <class T>
+SliceConvPtr<T> onednn_slice_conv(const Conv2dShape& slice, Conv2dPass pass);
+template <class T>
+SliceGradientPtr<T> onednn_slice_gradient(const Conv2dShape& slice);
+#else
+template <class T>
+std::optional<std::size_t> onednn_pack_bytes(const Conv2dShape&, Conv2dPass) {
+  return std::nullopt;
+}
+template <class T>
+void onednn_pack(const Conv2dShape&, Conv2dPass, const float*, void*) {}
+template <class T>
+SliceConvPtr<T> onednn_slice_conv(const Conv2dShape&, Conv2dPass) {
+  return nullptr;
+}
+template <class T>
+SliceGradientPtr<T> onednn_slice_gradient(const Conv2dShape&) {
+  return nullptr;
+}
+#endif
 
 }  // namespace ek::kernels::cpu

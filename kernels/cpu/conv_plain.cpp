@@ -1,11 +1,12 @@
 #include "kernels/cpu/conv_plain.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "kernels/cpu/batch_slices.h"
 #include "kernels/cpu/blocks.h"
-#include "kernels/cpu/scratch.h"
 #include "kernels/cpu/tile.h"
+#include "kernels/math/bf16.h"
 
 namespace ek::kernels::cpu {
 namespace {
@@ -59,17 +60,21 @@ struct Correlation {
   std::int64_t batch, groups, inner, outer, kernel_h, kernel_w;
 };
 
-template <class T>
-std::int64_t packed_size(std::int64_t groups, std::int64_t outer, std::int64_t taps,
-                         std::int64_t inner) {
-  return groups * block_count(outer, vector_lanes<T>) * vector_lanes<T> * taps * inner +
-         vector_lanes<T> * groups * taps * inner;
+// Two vectors a row unless the channels fit into one.
+template <class T, class F>
+auto with_vectors(std::int64_t outer, F f) {
+  return outer <= vector_lanes<T> ? f.template operator()<1>() : f.template operator()<2>();
+}
+
+// Of the weights in a pack, which begins with a pixel of zeros.
+std::int64_t zeros_size(std::int64_t inner) {
+  return block_count(inner, vector_bytes) * vector_bytes;
 }
 
 // packed[group][block of outer][tap][inner][width]: what a tile reads comes in order, and lanes
 // beyond the last channel are zero. `transposed`: outer is the weights' last dimension, not first.
-template <class T, int vectors>
-void pack_weights(const Correlation& c, bool transposed, const T* weight, T* packed) {
+template <class T, int vectors, class Round>
+void pack_weights(const Correlation& c, bool transposed, const T* weight, T* packed, Round round) {
   constexpr std::int64_t width = Tile<T, vectors>::width;
   const std::int64_t taps = c.kernel_h * c.kernel_w, outer_blocks = block_count(c.outer, width);
 #pragma omp parallel for collapse(3) schedule(static)
@@ -82,7 +87,7 @@ void pack_weights(const Correlation& c, bool transposed, const T* weight, T* pac
             const std::int64_t n = block * width + lane;
             const std::int64_t from = transposed ? ((g * c.inner + k) * taps + tap) * c.outer + n
                                                  : ((g * c.outer + n) * taps + tap) * c.inner + k;
-            out[k * width + lane] = n < c.outer ? weight[from] : T(0);
+            out[k * width + lane] = n < c.outer ? round(weight[from]) : T(0);
           }
         }
       }
@@ -159,91 +164,79 @@ void correlate(const Correlation& c, const T* src, const T* packed, const T* zer
   }
 }
 
-// Phases of a strided backward pass run one after the other; a forward pass is one phase.
-template <class T, int vectors, class AxisH, class AxisW>
-void run_phases(Correlation c, std::int64_t phases_h, std::int64_t phases_w, AxisH axis_h,
-                AxisW axis_w, bool transposed, const T* src, const T* weight, T* dst,
-                bool accumulate, Scratch scratch) {
-  T* zeros = scratch.take<T>(c.inner);
-  T* packed = scratch.take<T>(packed_size<T>(c.groups, c.outer, c.kernel_h * c.kernel_w, c.inner));
-  std::fill(zeros, zeros + c.inner, T(0));
-  pack_weights<T, vectors>(c, transposed, weight, packed);
-  for (std::int64_t ph = 0; ph < phases_h; ++ph) {
-    for (std::int64_t pw = 0; pw < phases_w; ++pw) {
-      c.h = axis_h(ph);
-      c.w = axis_w(pw);
-      correlate<T, vectors>(c, src, packed, zeros, dst, accumulate);
-    }
-  }
-}
-
-// Two vectors a row unless the channels fit into one.
-template <class T, class... Args>
-void run(const Correlation& c, Args... args) {
-  if (c.outer <= vector_lanes<T>) {
-    run_phases<T, 1>(c, args...);
-  } else {
-    run_phases<T, 2>(c, args...);
-  }
+// The correlation of a pass without its axes.
+Correlation correlation_of(const Conv2dShape& s, bool transposed) {
+  const std::int64_t in_c = s.in_c / s.groups, out_c = s.out_c / s.groups;
+  return {{},
+          {},
+          s.batch,
+          s.groups,
+          transposed ? out_c : in_c,
+          transposed ? in_c : out_c,
+          s.kernel_h,
+          s.kernel_w};
 }
 
 }  // namespace
 
 template <class T>
-std::size_t plain_workspace_bytes(const Conv2dShape& s, Conv2dPass pass) {
-  const std::int64_t in_c = s.in_c / s.groups, out_c = s.out_c / s.groups;
-  const std::int64_t kernel = s.kernel_h * s.kernel_w;
-  switch (pass) {
-    case Conv2dPass::forward:
-    case Conv2dPass::tangent:
-      return padded_bytes<T>(in_c) + padded_bytes<T>(packed_size<T>(s.groups, out_c, kernel, in_c));
-    case Conv2dPass::backward_data:
-      return padded_bytes<T>(out_c) +
-             padded_bytes<T>(packed_size<T>(s.groups, in_c, kernel, out_c));
-    case Conv2dPass::backward_weights:
-      return padded_bytes<T>(gradient_slices(s.batch).count * s.weight_size());
+std::size_t plain_pack_bytes(const Conv2dShape& s, Conv2dPass pass) {
+  const Correlation c = correlation_of(s, pass == Conv2dPass::backward_data);
+  const std::int64_t width =
+      with_vectors<Acc<T>>(c.outer, []<int vectors>() { return Tile<Acc<T>, vectors>::width; });
+  const std::int64_t channels = block_count(c.outer, width) * width;
+  const std::int64_t packed = c.groups * channels * c.kernel_h * c.kernel_w * c.inner;
+  return std::size_t(zeros_size(c.inner) + packed) * sizeof(Acc<T>);
+}
+
+template <class T>
+void plain_pack(const Conv2dShape& s, Conv2dPass pass, const Acc<T>* ohwi, Acc<T>* pack) {
+  const bool transposed = pass == Conv2dPass::backward_data;
+  const Correlation c = correlation_of(s, transposed);
+  const auto round = [](Acc<T> w) {
+    if constexpr (std::is_same_v<T, bf16>) return math::bf16_to_float(math::float_to_bf16(w));
+    return w;
+  };
+  std::fill(pack, pack + zeros_size(c.inner), Acc<T>(0));
+  with_vectors<Acc<T>>(c.outer, [&]<int vectors>() {
+    pack_weights<Acc<T>, vectors>(c, transposed, ohwi, pack + zeros_size(c.inner), round);
+  });
+}
+
+template <class T>
+void plain_forward(const Conv2dShape& s, const T* x, const T* pack, T* y, bool accumulate) {
+  Correlation c = correlation_of(s, false);
+  c.h = forward_axis(s.in_h, s.out_h(), s.kernel_h, s.stride_h, s.pad_h);
+  c.w = forward_axis(s.in_w, s.out_w(), s.kernel_w, s.stride_w, s.pad_w);
+  with_vectors<T>(c.outer, [&]<int vectors>() {
+    correlate<T, vectors>(c, x, pack + zeros_size(c.inner), pack, y, accumulate);
+  });
+}
+
+// The phases of a strided pass run one after the other.
+template <class T>
+void plain_backward_data(const Conv2dShape& s, const T* dy, const T* pack, T* dx) {
+  Correlation c = correlation_of(s, true);
+  for (std::int64_t phase_h = 0; phase_h < s.stride_h; ++phase_h) {
+    for (std::int64_t phase_w = 0; phase_w < s.stride_w; ++phase_w) {
+      c.h = backward_axis(s.in_h, s.out_h(), s.kernel_h, s.stride_h, s.pad_h, phase_h);
+      c.w = backward_axis(s.in_w, s.out_w(), s.kernel_w, s.stride_w, s.pad_w, phase_w);
+      with_vectors<T>(c.outer, [&]<int vectors>() {
+        correlate<T, vectors>(c, dy, pack + zeros_size(c.inner), pack, dx, false);
+      });
+    }
   }
-  return 0;
 }
 
-template <class T>
-void plain_forward(const Conv2dShape& s, const T* x, const T* weight, T* y, bool accumulate,
-                   Workspace workspace) {
-  const Correlation c{
-      {}, {}, s.batch, s.groups, s.in_c / s.groups, s.out_c / s.groups, s.kernel_h, s.kernel_w};
-  const auto axis_h = [&](std::int64_t) {
-    return forward_axis(s.in_h, s.out_h(), s.kernel_h, s.stride_h, s.pad_h);
-  };
-  const auto axis_w = [&](std::int64_t) {
-    return forward_axis(s.in_w, s.out_w(), s.kernel_w, s.stride_w, s.pad_w);
-  };
-  run<T>(c, 1, 1, axis_h, axis_w, false, x, weight, y, accumulate,
-         Scratch(workspace, "conv2d_forward"));
-}
+template std::size_t plain_pack_bytes<float>(const Conv2dShape&, Conv2dPass);
+template std::size_t plain_pack_bytes<double>(const Conv2dShape&, Conv2dPass);
+template std::size_t plain_pack_bytes<bf16>(const Conv2dShape&, Conv2dPass);
+template void plain_pack<float>(const Conv2dShape&, Conv2dPass, const float*, float*);
+template void plain_pack<double>(const Conv2dShape&, Conv2dPass, const double*, double*);
+template void plain_pack<bf16>(const Conv2dShape&, Conv2dPass, const float*, float*);
+template void plain_forward(const Conv2dShape&, const float*, const float*, float*, bool);
+template void plain_forward(const Conv2dShape&, const double*, const double*, double*, bool);
+template void plain_backward_data(const Conv2dShape&, const float*, const float*, float*);
+template void plain_backward_data(const Conv2dShape&, const double*, const double*, double*);
 
-template <class T>
-void plain_backward_data(const Conv2dShape& s, const T* dy, const T* weight, T* dx,
-                         Workspace workspace) {
-  const Correlation c{
-      {}, {}, s.batch, s.groups, s.out_c / s.groups, s.in_c / s.groups, s.kernel_h, s.kernel_w};
-  const auto axis_h = [&](std::int64_t phase) {
-    return backward_axis(s.in_h, s.out_h(), s.kernel_h, s.stride_h, s.pad_h, phase);
-  };
-  const auto axis_w = [&](std::int64_t phase) {
-    return backward_axis(s.in_w, s.out_w(), s.kernel_w, s.stride_w, s.pad_w, phase);
-  };
-  run<T>(c, s.stride_h, s.stride_w, axis_h, axis_w, true, dy, weight, dx, false,
-         Scratch(workspace, "conv2d_backward_data"));
-}
-
-template std::size_t plain_workspace_bytes<float>(const Conv2dShape&, Conv2dPass);
-template std::size_t plain_workspace_bytes<double>(const Conv2dShape&, Conv2dPass);
-template void plain_forward(const Conv2dShape&, const float*, const float*, float*, bool,
-                            Workspace);
-template void plain_forward(const Conv2dShape&, const double*, const double*, double*, bool,
-                            Workspace);
-template void plain_backward_data(const Conv2dShape&, const float*, const float*, float*,
-                                  Workspace);
-template void plain_backward_data(const Conv2dShape&, const double*, const double*, double*,
-                                  Workspace);
 }  // namespace ek::kernels::cpu

@@ -2,10 +2,8 @@
 
 #include <algorithm>
 
-#include "kernels/cpu/batch_slices.h"
 #include "kernels/cpu/blocks.h"
 #include "kernels/cpu/conv_plain.h"
-#include "kernels/cpu/scratch.h"
 #include "kernels/cpu/tile.h"
 
 namespace ek::kernels::cpu {
@@ -77,28 +75,17 @@ void add_image_gradient(const Conv2dShape& s, const T* x, const T* dy, T* gradie
 }  // namespace
 
 template <class T>
-void plain_backward_weights(const Conv2dShape& s, const T* x, const T* dy, T* dweight,
-                            Workspace workspace) {
-  const BatchSlices slices = gradient_slices(s.batch);
-  const std::int64_t size = s.weight_size();
+void plain_gradient(const Conv2dShape& s, const T* x, const T* dy, T* gradient) {
   const std::int64_t x_image = s.input_size() / s.batch, dy_image = s.output_size() / s.batch;
-  T* partials = Scratch(workspace, "conv2d_backward_weights").take<T>(slices.count * size);
   const auto add_image =
       s.in_c / s.groups <= vector_lanes<T> ? add_image_gradient<T, 1> : add_image_gradient<T, 2>;
-#pragma omp parallel for schedule(dynamic, 1)
-  for (std::int64_t slice = 0; slice < slices.count; ++slice) {
-    T* gradient = partials + slice * size;
-    std::fill(gradient, gradient + size, T(0));
-    for (std::int64_t n = slices.begin(slice); n < slices.begin(slice + 1); ++n) {
-      add_image(s, x + n * x_image, dy + n * dy_image, gradient);
-    }
+  std::fill(gradient, gradient + s.weight_size(), T(0));
+  for (std::int64_t n = 0; n < s.batch; ++n) {
+    add_image(s, x + n * x_image, dy + n * dy_image, gradient);
   }
-  sum_slices(slices.count, size, size, partials, dweight);
 }
 
-template void plain_backward_weights(const Conv2dShape&, const float*, const float*, float*,
-                                     Workspace);
-template void plain_backward_weights(const Conv2dShape&, const double*, const double*, double*,
-                                     Workspace);
+template void plain_gradient(const Conv2dShape&, const float*, const float*, float*);
+template void plain_gradient(const Conv2dShape&, const double*, const double*, double*);
 
 }  // namespace ek::kernels::cpu

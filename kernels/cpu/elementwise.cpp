@@ -4,7 +4,7 @@
 #include <type_traits>
 
 #include "kernels/cpu/blocks.h"
-#include "kernels/math/bf16.h"
+#include "kernels/cpu/simd.h"
 
 namespace ek::kernels {
 namespace {
@@ -19,11 +19,13 @@ void map(std::int64_t count, const T* x, T* y, F f) {
   });
 }
 
+// f is called on lanes of the accumulation type (kernels/cpu/simd.h).
 template <class T, class F>
 void map2(std::int64_t count, const T* a, const T* b, T* y, F f) {
   cpu::for_blocks(count, cpu::kBlockElements, [=](std::int64_t begin, std::int64_t end) {
-#pragma omp simd
-    for (std::int64_t i = begin; i < end; ++i) y[i] = f(a[i], b[i]);
+    cpu::for_lanes<T>(end - begin, [=](std::int64_t i, auto simd) {
+      simd.store(f(simd.load(a + begin + i), simd.load(b + begin + i)), y + begin + i);
+    });
   });
 }
 
@@ -34,17 +36,28 @@ T sigmoid(T x) {
   return (x >= 0 ? T(1) : e) / (T(1) + e);
 }
 
-template <class To, class From>
-To convert_value(From x) {
+// Between bf16 and float, n elements at a time. Unlike the stores of computed activations this
+// keeps denormal numbers on every machine.
+template <int n>
+void convert_lanes(const float* x, bf16* y) {
+  cpu::round_to_bf16<n>(cpu::Simd<n>::load(x), y);
+}
+template <int n>
+void convert_lanes(const bf16* x, float* y) {
+  cpu::Simd<n>::store(cpu::Simd<n>::load(x), y);
+}
+
+template <class From, class To>
+void convert_block(std::int64_t count, const From* x, To* y) {
   if constexpr (std::is_same_v<From, To>) {
-    return x;
-  } else if constexpr (std::is_same_v<From, bf16>) {
-    return To(math::bf16_to_float(x));
-  } else if constexpr (std::is_same_v<To, bf16>) {
-    if constexpr (std::is_same_v<From, double>) return math::double_to_bf16(x);
-    if constexpr (std::is_same_v<From, float>) return math::float_to_bf16(x);
+    std::copy(x, x + count, y);
+  } else if constexpr (std::is_same_v<Acc<From>, Acc<To>>) {
+    cpu::for_lanes<float>(count, [=](std::int64_t i, auto simd) {
+      convert_lanes<decltype(simd)::lanes>(x + i, y + i);
+    });
   } else {
-    return To(x);
+#pragma omp simd
+    for (std::int64_t i = 0; i < count; ++i) y[i] = cpu::rounded<To>(cpu::widened(x[i]));
   }
 }
 
@@ -74,15 +87,15 @@ template <class B, class T>
 void binary(Stream, Binary op, std::int64_t count, const T* a, const T* b, T* y) {
   switch (op) {
     case Binary::add:
-      return map2(count, a, b, y, [](T u, T v) { return u + v; });
+      return map2(count, a, b, y, [](auto u, auto v) { return u + v; });
     case Binary::subtract:
-      return map2(count, a, b, y, [](T u, T v) { return u - v; });
+      return map2(count, a, b, y, [](auto u, auto v) { return u - v; });
     case Binary::multiply:
-      return map2(count, a, b, y, [](T u, T v) { return u * v; });
+      return map2(count, a, b, y, [](auto u, auto v) { return u * v; });
     case Binary::divide:
-      return map2(count, a, b, y, [](T u, T v) { return u / v; });
+      return map2(count, a, b, y, [](auto u, auto v) { return u / v; });
     case Binary::gate:
-      return map2(count, a, b, y, [](T u, T v) { return v > 0 ? u : T(0); });
+      return map2(count, a, b, y, [](auto u, auto v) { return v > 0 ? u : decltype(u){}; });
   }
 }
 
@@ -93,21 +106,20 @@ void affine(Stream, std::int64_t count, double scale, double shift, const T* x, 
 
 template <class B, class T>
 void add_scaled(Stream, std::int64_t count, const T* x, double scale, const T* d, T* y) {
-  map2(count, x, d, y, [s = T(scale)](T u, T v) { return u + s * v; });
+  map2(count, x, d, y, [s = T(scale)](auto u, auto v) { return u + s * v; });
 }
 
 template <class B, class T>
 void fill(Stream, std::int64_t count, double value, T* y) {
   cpu::for_blocks(count, cpu::kBlockElements, [=](std::int64_t begin, std::int64_t end) {
-    std::fill(y + begin, y + end, T(value));
+    std::fill(y + begin, y + end, cpu::rounded<T>(value));
   });
 }
 
 template <class B, class From, class To>
 void convert(Stream, std::int64_t count, const From* x, To* y) {
   cpu::for_blocks(count, cpu::kBlockElements, [=](std::int64_t begin, std::int64_t end) {
-#pragma omp simd
-    for (std::int64_t i = begin; i < end; ++i) y[i] = convert_value<To>(x[i]);
+    convert_block(end - begin, x + begin, y + begin);
   });
 }
 
@@ -115,12 +127,14 @@ template decltype(unary<Cpu, float>) unary<Cpu, float>;
 template decltype(unary<Cpu, double>) unary<Cpu, double>;
 template decltype(binary<Cpu, float>) binary<Cpu, float>;
 template decltype(binary<Cpu, double>) binary<Cpu, double>;
+template decltype(binary<Cpu, bf16>) binary<Cpu, bf16>;
 template decltype(affine<Cpu, float>) affine<Cpu, float>;
 template decltype(affine<Cpu, double>) affine<Cpu, double>;
 template decltype(add_scaled<Cpu, float>) add_scaled<Cpu, float>;
 template decltype(add_scaled<Cpu, double>) add_scaled<Cpu, double>;
 template decltype(fill<Cpu, float>) fill<Cpu, float>;
 template decltype(fill<Cpu, double>) fill<Cpu, double>;
+template decltype(fill<Cpu, bf16>) fill<Cpu, bf16>;
 template decltype(convert<Cpu, float, float>) convert<Cpu, float, float>;
 template decltype(convert<Cpu, float, double>) convert<Cpu, float, double>;
 template decltype(convert<Cpu, float, bf16>) convert<Cpu, float, bf16>;

@@ -1,39 +1,38 @@
 // The pooling that needs no window: global average, and the subsampling shortcut.
 #include "kernels/cpu/blocks.h"
+#include "kernels/cpu/simd.h"
 #include "kernels/pool.h"
 
 namespace ek::kernels {
 
 template <class B, class T>
 void global_avg_pool_forward(Stream, std::int64_t batch, std::int64_t pixels, std::int64_t channels,
-                             const T* x, T* y) {
-  const T scale = T(1) / T(pixels);
+                             const T* x, Acc<T>* y) {
+  const Acc<T> scale = Acc<T>(1) / Acc<T>(pixels);
   cpu::for_item_blocks(batch, pixels * channels, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t image = begin; image < end; ++image) {
-      T* to = y + image * channels;
-      std::fill(to, to + channels, T(0));
-      for (std::int64_t pixel = 0; pixel < pixels; ++pixel) {
-        const T* from = x + (image * pixels + pixel) * channels;
-#pragma omp simd
-        for (std::int64_t c = 0; c < channels; ++c) to[c] += from[c];
-      }
-      for (std::int64_t c = 0; c < channels; ++c) to[c] *= scale;
+      cpu::for_lanes<T>(channels, [=](std::int64_t c, auto simd) {
+        const T* from = x + image * pixels * channels + c;
+        auto sum = simd.load(from);
+        for (std::int64_t pixel = 1; pixel < pixels; ++pixel) {
+          sum += simd.load(from + pixel * channels);
+        }
+        simd.store(sum * scale, y + image * channels + c);
+      });
     }
   });
 }
 
 template <class B, class T>
 void global_avg_pool_backward(Stream, std::int64_t batch, std::int64_t pixels,
-                              std::int64_t channels, const T* dy, T* dx) {
-  const T scale = T(1) / T(pixels);
+                              std::int64_t channels, const Acc<T>* dy, T* dx) {
+  const Acc<T> scale = Acc<T>(1) / Acc<T>(pixels);
   cpu::for_item_blocks(batch, pixels * channels, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t image = begin; image < end; ++image) {
-      const T* from = dy + image * channels;
-      for (std::int64_t pixel = 0; pixel < pixels; ++pixel) {
-        T* to = dx + (image * pixels + pixel) * channels;
-#pragma omp simd
-        for (std::int64_t c = 0; c < channels; ++c) to[c] = scale * from[c];
-      }
+    for (std::int64_t pixel = begin * pixels; pixel < end * pixels; ++pixel) {
+      const Acc<T>* from = dy + pixel / pixels * channels;
+      cpu::for_lanes<T>(channels, [=](std::int64_t c, auto simd) {
+        simd.store(scale * simd.load(from + c), dx + pixel * channels + c);
+      });
     }
   });
 }
@@ -44,12 +43,11 @@ void subsample_pad_forward(Stream, const SubsampleShape& s, const T* x, T* y) {
   cpu::for_item_blocks(s.batch * out_h, out_w * s.out_c, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t line = begin; line < end; ++line) {
       const std::int64_t in_line = line / out_h * s.in_h + line % out_h * s.stride;
+      T* to_line = y + line * out_w * s.out_c;
+      std::fill(to_line, to_line + out_w * s.out_c, T{});
       for (std::int64_t column = 0; column < out_w; ++column) {
         const T* from = x + (in_line * s.in_w + column * s.stride) * s.in_c;
-        T* to = y + (line * out_w + column) * s.out_c;
-        std::fill(to, to + before, T(0));
-        std::copy(from, from + s.in_c, to + before);
-        std::fill(to + before + s.in_c, to + s.out_c, T(0));
+        std::copy(from, from + s.in_c, to_line + column * s.out_c + before);
       }
     }
   });
@@ -62,7 +60,7 @@ void subsample_pad_backward(Stream, const SubsampleShape& s, const T* dy, T* dx)
       s.batch * s.in_h, s.in_w * s.in_c, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t line = begin; line < end; ++line) {
           T* to_line = dx + line * s.in_w * s.in_c;
-          std::fill(to_line, to_line + s.in_w * s.in_c, T(0));
+          std::fill(to_line, to_line + s.in_w * s.in_c, T{});
           const std::int64_t row = line % s.in_h;
           if (row % s.stride != 0) continue;
           const std::int64_t out_line = line / s.in_h * out_h + row / s.stride;
@@ -76,11 +74,15 @@ void subsample_pad_backward(Stream, const SubsampleShape& s, const T* dy, T* dx)
 
 template decltype(global_avg_pool_forward<Cpu, float>) global_avg_pool_forward<Cpu, float>;
 template decltype(global_avg_pool_forward<Cpu, double>) global_avg_pool_forward<Cpu, double>;
+template decltype(global_avg_pool_forward<Cpu, bf16>) global_avg_pool_forward<Cpu, bf16>;
 template decltype(global_avg_pool_backward<Cpu, float>) global_avg_pool_backward<Cpu, float>;
 template decltype(global_avg_pool_backward<Cpu, double>) global_avg_pool_backward<Cpu, double>;
+template decltype(global_avg_pool_backward<Cpu, bf16>) global_avg_pool_backward<Cpu, bf16>;
 template decltype(subsample_pad_forward<Cpu, float>) subsample_pad_forward<Cpu, float>;
 template decltype(subsample_pad_forward<Cpu, double>) subsample_pad_forward<Cpu, double>;
+template decltype(subsample_pad_forward<Cpu, bf16>) subsample_pad_forward<Cpu, bf16>;
 template decltype(subsample_pad_backward<Cpu, float>) subsample_pad_backward<Cpu, float>;
 template decltype(subsample_pad_backward<Cpu, double>) subsample_pad_backward<Cpu, double>;
+template decltype(subsample_pad_backward<Cpu, bf16>) subsample_pad_backward<Cpu, bf16>;
 
 }  // namespace ek::kernels

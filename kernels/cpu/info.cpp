@@ -17,4 +17,14 @@ std::string cpu_convolutions() {
 #endif
 }
 
+std::string cpu_bf16() {
+#ifdef EK_HAS_ONEDNN
+  // The values are sets of bits: an instruction set holds those that it extends.
+  const auto has = [](dnnl_cpu_isa_t isa) { return (dnnl_get_effective_cpu_isa() & isa) == isa; };
+  if (has(dnnl_cpu_isa_avx512_core_amx)) return "AMX";
+  if (has(dnnl_cpu_isa_avx512_core_bf16)) return "AVX-512 bf16";
+#endif
+  return "";
+}
+
 }  // namespace ek::kernels

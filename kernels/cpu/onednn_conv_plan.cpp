@@ -1,7 +1,9 @@
 #ifdef EK_HAS_ONEDNN
 #include "kernels/cpu/onednn_conv_plan.h"
 
+#include <algorithm>
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -12,10 +14,11 @@
 namespace ek::kernels::onednn {
 namespace {
 
-constexpr auto f32 = memory::data_type::f32;
+constexpr auto f32 = DataType::f32;
 
-memory::desc image_desc(std::int64_t batch, std::int64_t h, std::int64_t w, std::int64_t c) {
-  return {{batch, c, h, w}, f32, memory::format_tag::nhwc};
+memory::desc image_desc(std::int64_t batch, std::int64_t h, std::int64_t w, std::int64_t c,
+                        DataType type) {
+  return {{batch, c, h, w}, type, memory::format_tag::nhwc};
 }
 
 memory::dims weight_dims(const Conv2dShape& s) {
@@ -29,6 +32,10 @@ memory::desc ohwi_desc(const Conv2dShape& s) {
   return {weight_dims(s), f32, tag};
 }
 
+memory::desc any_weights(const Conv2dShape& s, DataType type) {
+  return {weight_dims(s), type, memory::format_tag::any};
+}
+
 dnnl::primitive_attr attributes(bool accumulate) {
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
@@ -40,97 +47,146 @@ dnnl::primitive_attr attributes(bool accumulate) {
   return attr;
 }
 
+// What oneDNN offers for a convolution, and how to make the primitive.
+struct Offer {
+  memory::desc weights;
+  std::size_t scratchpad_bytes;
+  bool good;  // its reference loops are far slower than the plain path here
+  std::function<dnnl::primitive()> make;
+};
+
 template <class Primitive, class Description>
-dnnl::primitive take_primitive(ConvSlicePlan& plan, const Description& description) {
-  plan.scratchpad_bytes = std::max(plan.scratchpad_bytes, description.scratchpad_desc().get_size());
-  // The reference loops of oneDNN are far slower than the plain path here.
+Offer offer_of(const Description& description, const memory::desc& weights) {
   const std::string_view name = description.impl_info_str();
-  plan.good = name.find("ref") == std::string_view::npos;
-  return Primitive(description);
+  return {weights, description.scratchpad_desc().get_size(),
+          name.find("ref") == std::string_view::npos,
+          [description]() -> dnnl::primitive { return Primitive(description); }};
 }
 
-ConvSlicePlan plan_slice(const Conv2dShape& s, Conv2dPass pass, std::int64_t batch,
-                         const memory::desc& weights) {
-  ConvSlicePlan plan;
-  plan.src = image_desc(batch, s.in_h, s.in_w, s.in_c);
-  plan.dst = image_desc(batch, s.out_h(), s.out_w(), s.out_c);
-  const Convolution c{plan.src, weights, plan.dst, {s.stride_h, s.stride_w}, {s.pad_h, s.pad_w}};
+Convolution convolution(const Conv2dShape& s, const memory::desc& weights, DataType src,
+                        DataType dst) {
+  return {image_desc(s.batch, s.in_h, s.in_w, s.in_c, src),
+          weights,
+          image_desc(s.batch, s.out_h(), s.out_w(), s.out_c, dst),
+          {s.stride_h, s.stride_w},
+          {s.pad_h, s.pad_w}};
+}
+
+Offer forward_offer(const Convolution& c, bool accumulate) {
+  const auto description = forward(c, attributes(accumulate));
+  return offer_of<dnnl::convolution_forward>(description, description.weights_desc());
+}
+
+Offer backward_offer(const Conv2dShape& s, const Convolution& c, Conv2dPass pass, DataType type) {
   Convolution any = c;
-  any.weights = {weight_dims(s), f32, memory::format_tag::any};
+  any.weights = any_weights(s, type);
+  const auto hint = forward(any, attributes(false));
   if (pass == Conv2dPass::backward_data) {
-    const auto description = backward_data(c, attributes(false), forward(any, attributes(false)));
-    plan.weights = description.weights_desc();
-    plan.primitive = take_primitive<dnnl::convolution_backward_data>(plan, description);
-  } else if (pass == Conv2dPass::backward_weights) {
-    const auto description =
-        backward_weights(c, attributes(false), forward(any, attributes(false)));
-    plan.weights = description.diff_weights_desc();
-    plan.primitive = take_primitive<dnnl::convolution_backward_weights>(plan, description);
-  } else {
-    const auto description = forward(c, attributes(false));
-    plan.weights = description.weights_desc();
-    plan.primitive = take_primitive<dnnl::convolution_forward>(plan, description);
-    if (pass == Conv2dPass::tangent && plan.good) {
-      const Convolution same{c.src, plan.weights, c.dst, c.strides, c.padding};
-      plan.accumulating =
-          take_primitive<dnnl::convolution_forward>(plan, forward(same, attributes(true)));
-    }
+    const auto description = backward_data(c, attributes(false), hint);
+    return offer_of<dnnl::convolution_backward_data>(description, description.weights_desc());
   }
-  return plan;
+  const auto description = backward_weights(c, attributes(false), hint);
+  return offer_of<dnnl::convolution_backward_weights>(description, description.diff_weights_desc());
 }
 
-// Measured on the layers of ResNet-32 at batch 128 with two threads: 4 to 32 slices take the same
-// time within some 8 %, 64 are slower. Sixteen leave work for as many threads.
-cpu::BatchSlices slices_of(std::int64_t batch, Conv2dPass pass) {
-  if (pass == Conv2dPass::backward_weights) return cpu::gradient_slices(batch);
-  return {batch, std::min<std::int64_t>(batch, 16)};
+DataType weight_type(Conv2dPass pass, DataType type) {
+  return pass == Conv2dPass::backward_weights ? f32 : type;
 }
 
-ConvPlan make_plan(const Conv2dShape& s, Conv2dPass pass) {
+std::unique_ptr<const WeightLayout> make_layout(Conv2dShape s, Conv2dPass pass, DataType type) {
   const OneThread one;
-  ConvPlan plan;
-  plan.slices = slices_of(s.batch, pass);
-  plan.ohwi = ohwi_desc(s);
+  s.batch = 8;
+  auto layout = std::make_unique<WeightLayout>();
+  layout->ohwi = ohwi_desc(s);
+  const Convolution any = convolution(s, any_weights(s, weight_type(pass, type)), type, type);
   try {
-    const memory::desc any(weight_dims(s), f32, memory::format_tag::any);
-    plan.longer = plan_slice(s, pass, plan.slices.size(0), any);
-    plan.weights = plan.longer.weights;
-    if (plan.slices.size(plan.slices.count - 1) != plan.slices.size(0)) {
-      plan.shorter = plan_slice(s, pass, plan.slices.size(plan.slices.count - 1), plan.weights);
+    if (pass == Conv2dPass::forward) {
+      const Offer chosen = forward_offer(any, false);
+      const Convolution tangent = convolution(s, chosen.weights, type, f32);
+      if (!chosen.good || !forward_offer(tangent, false).good ||
+          !forward_offer(tangent, true).good) {
+        return nullptr;
+      }
+      layout->blocked = chosen.weights;
     } else {
-      plan.shorter = plan.longer;
+      const Offer chosen = backward_offer(s, any, pass, type);
+      if (!chosen.good) return nullptr;
+      layout->blocked = chosen.weights;
     }
-    plan.good = plan.longer.good && plan.shorter.good;
-    if (plan.good && plan.weights != plan.ohwi) {
+    if (layout->blocked != layout->ohwi) {
       const bool back = pass == Conv2dPass::backward_weights;
-      const dnnl::reorder::primitive_desc description(engine(), back ? plan.weights : plan.ohwi,
-                                                      engine(), back ? plan.ohwi : plan.weights,
-                                                      attributes(false));
-      plan.reorder_scratchpad_bytes = description.scratchpad_desc().get_size();
-      plan.reorder = dnnl::reorder(description);
+      const dnnl::reorder::primitive_desc description(
+          engine(), back ? layout->blocked : layout->ohwi, engine(),
+          back ? layout->ohwi : layout->blocked, attributes(false));
+      layout->reorder_scratchpad_bytes = description.scratchpad_desc().get_size();
+      layout->reorder = dnnl::reorder(description);
     }
   } catch (const dnnl::error& e) {
-    if (e.status != dnnl_unimplemented && e.status != dnnl_invalid_arguments) {
-      fail("conv2d: oneDNN cannot plan batch {}, {}x{}x{} to {} channels: {}", s.batch, s.in_h,
-           s.in_w, s.in_c, s.out_c, e.what());
+    if (e.status == dnnl_unimplemented || e.status == dnnl_invalid_arguments) return nullptr;
+    fail("conv2d: oneDNN cannot plan {}x{}x{} to {} channels: {}", s.in_h, s.in_w, s.in_c, s.out_c,
+         e.what());
+  }
+  return layout;
+}
+
+std::unique_ptr<const SlicePlan> make_plan(const Conv2dShape& s, Conv2dPass pass, DataType type,
+                                           const WeightLayout& layout) {
+  const OneThread one;
+  const bool tangent = pass == Conv2dPass::tangent;
+  const Convolution c = convolution(s, layout.blocked, type, tangent ? f32 : type);
+  auto plan = std::make_unique<SlicePlan>();
+  plan->src = c.src;
+  plan->weights = c.weights;
+  plan->dst = c.dst;
+  const auto take = [&](const Offer& offer) {
+    plan->scratchpad_bytes = std::max(plan->scratchpad_bytes, offer.scratchpad_bytes);
+    return offer.make();
+  };
+  try {
+    if (pass == Conv2dPass::forward || tangent) {
+      plan->primitive = take(forward_offer(c, false));
+      if (tangent) plan->accumulating = take(forward_offer(c, true));
+    } else {
+      plan->primitive = take(backward_offer(s, c, pass, type));
     }
-    plan.good = false;
+  } catch (const dnnl::error& e) {
+    fail("conv2d: oneDNN plans eight images of {}x{}x{} to {} channels, but not {}: {}", s.in_h,
+         s.in_w, s.in_c, s.out_c, s.batch, e.what());
   }
   return plan;
+}
+
+using Key = std::array<std::int64_t, 14>;
+Key key_of(const Conv2dShape& s, Conv2dPass pass, DataType type) {
+  return {
+      s.batch,    s.in_h,     s.in_w,  s.in_c,  s.out_c,  s.kernel_h,         s.kernel_w,
+      s.stride_h, s.stride_w, s.pad_h, s.pad_w, s.groups, std::int64_t(pass), std::int64_t(type)};
 }
 
 }  // namespace
 
-const ConvPlan* find_conv_plan(const Conv2dShape& s, Conv2dPass pass) {
-  using Key = std::array<std::int64_t, 13>;
+const WeightLayout* find_weight_layout(const Conv2dShape& shape, Conv2dPass pass, DataType type) {
   static std::mutex mutex;
-  static std::map<Key, std::unique_ptr<const ConvPlan>> plans;
-  const Key key{s.batch,    s.in_h,     s.in_w,  s.in_c,  s.out_c,  s.kernel_h,        s.kernel_w,
-                s.stride_h, s.stride_w, s.pad_h, s.pad_w, s.groups, std::int64_t(pass)};
+  static std::map<Key, std::unique_ptr<const WeightLayout>> layouts;
+  Conv2dShape any_batch = shape;
+  any_batch.batch = 0;
+  if (pass == Conv2dPass::tangent) pass = Conv2dPass::forward;
   const std::lock_guard lock(mutex);
-  auto& plan = plans[key];
-  if (!plan) plan = std::make_unique<const ConvPlan>(make_plan(s, pass));
-  return plan->good ? plan.get() : nullptr;
+  const auto [at, is_new] = layouts.try_emplace(key_of(any_batch, pass, type));
+  if (is_new) at->second = make_layout(shape, pass, type);
+  return at->second.get();
+}
+
+const SlicePlan& find_slice_plan(const Conv2dShape& shape, Conv2dPass pass, DataType type) {
+  static std::mutex mutex;
+  static std::map<Key, std::unique_ptr<const SlicePlan>> plans;
+  const WeightLayout* layout = find_weight_layout(shape, pass, type);
+  require(layout != nullptr, "conv2d: oneDNN has no plan for {}x{}x{} to {} channels", shape.in_h,
+          shape.in_w, shape.in_c, shape.out_c);
+  const std::lock_guard lock(mutex);
+  auto& plan = plans[key_of(shape, pass, type)];
+  if (!plan) plan = make_plan(shape, pass, type, *layout);
+  return *plan;
 }
 
 }  // namespace ek::kernels::onednn

@@ -1,45 +1,32 @@
 #pragma once
-#include <algorithm>
-#include <cstdint>
-
 #include "kernels/conv.h"
-#include "kernels/cpu/batch_slices.h"
 #include "kernels/cpu/onednn.h"
-#include "kernels/cpu/scratch.h"
 
 namespace ek::kernels::onednn {
 
-// One slice length: its primitive, and for a tangent the one that adds to what y holds.
-struct ConvSlicePlan {
-  dnnl::primitive primitive, accumulating;
+using DataType = memory::data_type;
+
+// Weights as the primitives of a pass want them: chosen by oneDNN for eight images and imposed on
+// every other number of them, so that one pack serves all. Forward and tangent share a layout.
+struct WeightLayout {
+  memory::desc ohwi, blocked;  // ohwi in float32
+  dnnl::reorder reorder;       // ohwi to blocked, for a gradient back; empty where they are equal
+  std::size_t reorder_scratchpad_bytes = 0;
+};
+
+// Null where oneDNN has nothing better than reference loops. `type` is that of the images.
+const WeightLayout* find_weight_layout(const Conv2dShape& shape, Conv2dPass pass, DataType type);
+
+// One pass for shape.batch images with one thread.
+struct SlicePlan {
+  dnnl::primitive primitive;     // of a tangent: conv(x_tangent, weight)
+  dnnl::primitive accumulating;  // of a tangent: += conv(x, weight_tangent)
+  // dst of a tangent is float32, so that the sum of both products is rounded once.
   memory::desc src, weights, dst;
   std::size_t scratchpad_bytes = 0;
-  bool good = false;  // false: nothing better than oneDNN's reference loops
 };
 
-// What is made once for a shape and pass.
-struct ConvPlan {
-  cpu::BatchSlices slices{0, 1};
-  ConvSlicePlan longer, shorter;  // slices of the batch differ by one image at most
-  memory::desc ohwi, weights;
-  dnnl::reorder reorder;  // between ohwi and weights, where they differ
-  std::size_t reorder_scratchpad_bytes = 0;
-  bool good = false;
-
-  const ConvSlicePlan& of(std::int64_t slice) const {
-    return slices.size(slice) == slices.size(0) ? longer : shorter;
-  }
-  std::size_t scratchpad_bytes() const {
-    return cpu::padded_bytes<char>(
-        std::int64_t(std::max(longer.scratchpad_bytes, shorter.scratchpad_bytes)));
-  }
-  std::size_t weights_bytes() const {
-    return cpu::padded_bytes<char>(std::int64_t(weights.get_size()));
-  }
-};
-
-// The plan of a shape and pass, made at the first call and kept; null where oneDNN refuses. Safe to
-// call from several threads.
-const ConvPlan* find_conv_plan(const Conv2dShape& shape, Conv2dPass pass);
+// Only where there is a layout.
+const SlicePlan& find_slice_plan(const Conv2dShape& shape, Conv2dPass pass, DataType type);
 
 }  // namespace ek::kernels::onednn

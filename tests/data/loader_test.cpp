@@ -145,7 +145,7 @@ TEST_CASE("the loader gives the batches of make_batch, whatever the prefetch and
   }
 }
 
-TEST_CASE("float64 batches are the float32 ones, unrounded") {
+TEST_CASE("batches in another dtype are the float32 ones, unrounded or rounded further") {
   StreamSpec spec = stream();
   const Batch narrow = make_batch(spec, 1);
   spec.dtype = DType::float64;
@@ -153,7 +153,15 @@ TEST_CASE("float64 batches are the float32 ones, unrounded") {
   CHECK(wide.images.dtype() == DType::float64);
   CHECK(same(wide.images.to(DType::float32), narrow.images));
   spec.dtype = DType::bfloat16;
-  CHECK(contains(error_of([&] { make_batch(spec, 1); }), "bfloat16"));
+  const Batch half = make_batch(spec, 1);
+  CHECK(same(half.images, narrow.images.to(DType::bfloat16)));
+  const std::vector<std::int64_t> records{2, 0};
+  const auto images = [&](DType dtype) {
+    return whole(*spec.images, records, spec.augment, dtype).images;
+  };
+  CHECK(same(images(DType::bfloat16), images(DType::float32).to(DType::bfloat16)));
+  spec.dtype = DType::uint8;
+  CHECK(contains(error_of([&] { make_batch(spec, 1); }), "uint8"));
 }
 
 TEST_CASE("a meta stream starts afresh with each training epoch") {

@@ -192,14 +192,18 @@ TEST_CASE("conv2d: errors", "[conv2d]") {
                       "[4, 3, 3, 3]");
   REQUIRE_THROWS_WITH(conv2d(x, zeros({4, 3, 3, 3}, ek::DType::float64)),
                       "conv2d: x is float32 [2, 8, 8, 3] on cpu, weight is float64 [4, 3, 3, 3] "
-                      "on cpu");
+                      "on cpu, expected float32 there");
   REQUIRE_THROWS_WITH(conv2d(x, {}), "conv2d: weight is undefined");
   REQUIRE_THROWS_WITH(conv2d(zeros({0, 8, 8, 3}), w),
                       "conv2d: empty operand, x [0, 8, 8, 3], weight [4, 3, 3, 3]");
   REQUIRE_THROWS_WITH(
       conv2d(zeros({2, 8, 8, 3}, ek::DType::bfloat16), zeros({4, 3, 3, 3}, ek::DType::bfloat16)),
-      "conv2d: dtype bfloat16 is not supported (float32 and float64 are), shape "
-      "[2, 8, 8, 3]");
+      "conv2d: x is bfloat16 [2, 8, 8, 3] on cpu, weight is bfloat16 [4, 3, 3, 3] on cpu, expected "
+      "float32 there");
+  REQUIRE_THROWS_WITH(
+      conv2d_backward_weights(x, zeros({2, 6, 6, 4}, ek::DType::bfloat16), {4, 3, 3, 3}, {}),
+      "conv2d_backward_weights: x is float32 [2, 8, 8, 3] on cpu, dy is bfloat16 [2, 6, 6, 4] on "
+      "cpu");
   REQUIRE_THROWS_WITH(conv2d_backward_data(zeros({2, 8, 8, 4}), w, {2, 8, 8, 3}, {}),
                       "conv2d_backward_data: dy must be [2, 6, 6, 4] for x [2, 8, 8, 3] and "
                       "weight [4, 3, 3, 3], got [2, 8, 8, 4]");

@@ -229,7 +229,8 @@ TEST_CASE("norm_conv: equals its parts, in training and evaluation mode", "[norm
     const Tensor y = ek::ops::conv2d(act, w, conv);
     REQUIRE(relative_error(parts[0], act) == 0);
     REQUIRE(relative_error(parts[1], y) == 0);
-    if (train) REQUIRE(relative_error(parts[3], ek::ops::channel_stats(y).var) == 0);
+    // The unit adds up slices of the batch where channel_stats adds up blocks of rows.
+    if (train) REQUIRE(relative_error(parts[3], ek::ops::channel_stats(y).var) <= 1e-14);
   }
 }
 
@@ -241,11 +242,13 @@ TEST_CASE("norm ops: errors", "[norm]") {
                       "channel_stats: y must be [..., channels] and not empty, got [0, 4]");
   REQUIRE_THROWS_WITH(channel_stats(Tensor::zeros({2, 4}, ek::DType::int64)),
                       "channel_stats: y is int64 [2, 4], a floating-point dtype is wanted");
-  REQUIRE_THROWS_WITH(norm_act(y, {c, zeros({3})}, c, c, {}, {}),
-                      "norm_act: var must be float32 [4] beside y [2, 3, 3, 4], got float32 [3]");
+  REQUIRE_THROWS_WITH(
+      norm_act(y, {c, zeros({3})}, c, c, {}, {}),
+      "norm_act: var must be float32 [4] beside y float32 [2, 3, 3, 4], got float32 [3]");
   REQUIRE_THROWS_WITH(norm_act(y, {c, c}, {}, c, {}, {}), "norm_act: gamma is undefined");
-  REQUIRE_THROWS_WITH(norm_act(y, {c, c}, c, Tensor::zeros({4}, ek::DType::float64), {}, {}),
-                      "norm_act: beta must be float32 [4] beside y [2, 3, 3, 4], got float64 [4]");
+  REQUIRE_THROWS_WITH(
+      norm_act(y, {c, c}, c, Tensor::zeros({4}, ek::DType::float64), {}, {}),
+      "norm_act: beta must be float32 [4] beside y float32 [2, 3, 3, 4], got float64 [4]");
   REQUIRE_THROWS_WITH(norm_act(y, {c, c}, c, c, zeros({2, 3, 4, 4}), {}),
                       "norm_act: float32 [2, 3, 4, 4] on cpu does not match float32 [2, 3, 3, 4] "
                       "on cpu");

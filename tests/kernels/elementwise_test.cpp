@@ -34,11 +34,13 @@ void check_binary(Binary op, const std::function<double(double, double)>& expect
   binary<Cpu, T>({}, op, kCount, a.data(), b.data(), y.data());
   std::vector<double> reference;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    reference.push_back(expected(double(a[i]), double(b[i])));
+    reference.push_back(expected(number(a[i]), number(b[i])));
   }
-  REQUIRE(max_error(y, reference, 1e-12) <= double(std::numeric_limits<T>::epsilon()));
+  // Half a step of T, and half a step of what it is computed in.
+  const double tolerance = (epsilon_of<T>() + epsilon_of<Acc<T>>()) / 2;
+  REQUIRE(max_error(y, reference, 1e-12) <= tolerance);
   binary<Cpu, T>({}, op, kCount, in_place.data(), b.data(), in_place.data());
-  REQUIRE(same_bits(in_place, y));
+  REQUIRE(same_bits(numbers(in_place), numbers(y)));
 }
 
 template <class From, class To>
@@ -85,7 +87,7 @@ TEMPLATE_TEST_CASE("unary functions at the edges", "", float, double) {
   CHECK(std::isnan(y[5]));
 }
 
-TEMPLATE_TEST_CASE("binary functions", "", float, double) {
+TEMPLATE_TEST_CASE("binary functions", "", float, double, ek::bf16) {
   using T = TestType;
   check_binary<T>(Binary::add, [](double a, double b) { return a + b; });
   check_binary<T>(Binary::subtract, [](double a, double b) { return a - b; });
@@ -110,6 +112,29 @@ TEMPLATE_TEST_CASE("affine, add_scaled and fill", "", float, double) {
   fill<Cpu, T>({}, kCount, 2.5, y.data());
   REQUIRE(std::all_of(y.begin(), y.end(), [](T v) { return v == T(2.5); }));
   fill<Cpu, T>({}, 0, 1.0, nullptr);  // nothing to do
+}
+
+TEST_CASE("gate and fill on bf16") {
+  const double inf = std::numeric_limits<double>::infinity();
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  std::vector<ek::bf16> a(20), b(20), y(20);  // one vector and a rest
+  const double gates[] = {-inf, -1, -0.0, 0, 0x1p-126, 1, inf, nan};
+  for (std::size_t i = 0; i < 20; ++i) {
+    a[i] = nearest<ek::bf16>(i == 13 ? nan : double(i) - 7);
+    b[i] = nearest<ek::bf16>(gates[i % 8]);
+  }
+  binary<Cpu, ek::bf16>({}, Binary::gate, 20, a.data(), b.data(), y.data());
+  for (std::size_t i = 0; i < 20; ++i) {
+    CAPTURE(i);
+    const bool open = i % 8 >= 4 && i % 8 <= 6;
+    if (i == 13) {
+      REQUIRE(std::isnan(number(y[i])));  // 13 % 8 is open
+    } else {
+      REQUIRE(number(y[i]) == (open ? double(i) - 7 : 0));
+    }
+  }
+  fill<Cpu, ek::bf16>({}, 20, 1 + 3 * 0x1p-8, y.data());  // half way: to the even neighbour
+  REQUIRE(numbers(y) == std::vector<double>(20, 1 + 0x1p-6));
 }
 
 TEST_CASE("conversion to bf16 rounds to nearest even, once") {

@@ -17,10 +17,11 @@ namespace {
 
 using Numbers = std::vector<double>;
 
-// One row; fewer rows than a run of lanes; several blocks with a rest; channels in one, two and
-// more spans, and none a power of two.
+// One row; fewer rows than a run of lanes; several blocks with a rest; channels that divide the
+// lanes of a run, multiples of them, and neither; rows cut into several patches.
 const std::vector<std::pair<std::int64_t, std::int64_t>> kShapes{
-    {1, 5}, {3, 16}, {7000, 16}, {5000, 10}, {200, 130}, {131, 512}, {150, 1100}, {6, 1}};
+    {1, 5},     {3, 16},     {7000, 16}, {3001, 32}, {777, 64},  {5000, 10},  {200, 130},
+    {131, 512}, {150, 1100}, {6, 1},     {20001, 3}, {3333, 17}, {1001, 100}, {203, 513}};
 
 // The golden tensors are NCHW; rows here are pixels.
 Numbers rows_of(const json& images) {
@@ -100,6 +101,20 @@ TEST_CASE("the float variance does not cancel when |mean| >> std") {
   REQUIRE(max_error(c.forward(), exact.forward(), 1) <= 3e-3);
 }
 
+TEST_CASE("the variance survives a block that starts far from its mean") {
+  // 100 rows at 1000, then 100 times as many around 0: the first rows say nothing of the rest.
+  const std::int64_t rows = 10100, channels = 16;
+  NormCase<float> c(rows, channels, false);
+  for (std::int64_t i = 0; i < 100 * channels; ++i) c.y[i] += 1000;
+  auto exact = c.exact();
+  c.run_stats();
+  exact.run_stats();
+  // A block's pivot comes from an eighth of its rows, so at most 8 times the rounding of its sums,
+  // 256 numbers to a lane of float.
+  REQUIRE(max_error(c.mean, exact.mean, 1000) <= 1e-7);
+  REQUIRE(max_error(c.var, exact.var, 0) <= 8 * 256 * 0x1p-24);
+}
+
 TEST_CASE("a single row and a constant channel have variance 0 and a finite result") {
   for (std::int64_t rows : {1, 5000}) {
     NormCase<float> c(rows, 3, true);
@@ -139,14 +154,19 @@ TEMPLATE_TEST_CASE("norm_act_forward follows its formula", "", float, double) {
   }
 }
 
-TEST_CASE("a NaN in y reaches the activation") {
-  NormCase<float> c(4, 2, true);
-  c.mean = {0, 0};
-  c.var = {1, 1};
-  c.y[3] = std::numeric_limits<float>::quiet_NaN();
-  REQUIRE(std::isnan(c.forward()[3]));
-  c.run_stats();
-  REQUIRE((std::isnan(c.mean[1]) && std::isnan(c.var[1])));
+// 2 channels are computed in vectors after 32 rows at the latest, and singly before.
+TEMPLATE_TEST_CASE("a NaN in y reaches the activation and the statistics", "", float, ek::bf16) {
+  using T = TestType;
+  for (const std::size_t at : {3, 127, 201}) {
+    NormCase<T> c(101, 2, true);
+    c.mean = {0, 0};
+    c.var = {1, 1};
+    c.y[at] = nearest<T>(std::numeric_limits<double>::quiet_NaN());
+    REQUIRE(std::isnan(number(c.forward()[at])));
+    c.run_stats();
+    REQUIRE((std::isnan(c.mean[1]) && std::isnan(c.var[1])));
+    REQUIRE((std::isfinite(c.mean[0]) && std::isfinite(c.var[0])));
+  }
 }
 
 TEST_CASE("norm kernels refuse what they cannot do") {
@@ -160,20 +180,22 @@ TEST_CASE("norm kernels refuse what they cannot do") {
   CHECK_NOTHROW(stats(2, enough));
 }
 
-TEST_CASE("norm bits do not depend on threads") {
+TEMPLATE_TEST_CASE("norm bits do not depend on threads", "", float, ek::bf16) {
+  using T = TestType;
   for (const auto& [rows, channels] : kShapes) {
     CAPTURE(rows, channels);
-    std::vector<float> first;
+    std::vector<double> first;
     for (int threads : {1, 2, 4}) {
       const Threads scope(threads);
-      NormCase<float> c(rows, channels, true);
+      NormCase<T> c(rows, channels, true);
       c.run_stats();
       const auto act = c.forward();
       auto all = c.vjp(act, c.shortcut).flat();
       const auto [mean_tangent, var_tangent] = c.stats_jvp(c.shortcut);
-      for (const auto& part : {c.mean, c.var, act, mean_tangent, var_tangent}) {
+      for (const auto& part : {c.mean, c.var, mean_tangent, var_tangent}) {
         all.insert(all.end(), part.begin(), part.end());
       }
+      for (T v : act) all.push_back(number(v));
       if (first.empty()) first = all;
       REQUIRE(same_bits(all, first));
     }

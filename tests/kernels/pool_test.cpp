@@ -33,11 +33,6 @@ void for_windows(const Pool2dShape& s, const Body& body) {
   }
 }
 
-template <class T>
-double epsilon() {
-  return double(std::numeric_limits<T>::epsilon());
-}
-
 }  // namespace
 
 TEMPLATE_TEST_CASE("max pooling: forward, gather, scatter", "", float, double) {
@@ -47,20 +42,22 @@ TEMPLATE_TEST_CASE("max pooling: forward, gather, scatter", "", float, double) {
     const auto dy = random_numbers<T>(s.output_size(), 3);
     std::vector<std::int64_t> expected(s.output_size(), -1), argmax(s.output_size());
     for_windows(s, [&](std::int64_t out, std::int64_t in) {
-      if (expected[out] < 0 || x[in] > x[expected[out]]) expected[out] = in;
+      if (expected[out] < 0 || number(x[in]) > number(x[expected[out]])) expected[out] = in;
     });
-    std::vector<T> y(dy.size()), y_tangent(dy.size()), dx(x.size(), T(9)), summed(x.size());
+    std::vector<T> y(dy.size()), y_tangent(dy.size()), dx(x.size(), nearest<T>(9));
+    std::vector<double> summed(x.size());
     max_pool2d_forward<Cpu, T>({}, s, x.data(), y.data(), argmax.data());
     REQUIRE(argmax == expected);
     max_pool2d_gather<Cpu, T>({}, s.output_size(), t.data(), argmax.data(), y_tangent.data());
     max_pool2d_scatter<Cpu, T>({}, s, dy.data(), argmax.data(), dx.data());
     for (std::size_t i = 0; i < dy.size(); ++i) {
-      REQUIRE(y[i] == x[expected[i]]);
-      REQUIRE(y_tangent[i] == t[expected[i]]);
-      summed[expected[i]] += dy[i];
+      REQUIRE(number(y[i]) == number(x[expected[i]]));
+      REQUIRE(number(y_tangent[i]) == number(t[expected[i]]));
+      summed[expected[i]] += number(dy[i]);
     }
-    REQUIRE(max_error(dx, summed, 1) <= 8 * epsilon<T>());
-    REQUIRE(std::abs(dot(dy, y_tangent) - dot(dx, t)) <= epsilon<T>() * double(x.size()));
+    // Up to 9 numbers are added in the accumulation type and rounded to T once.
+    REQUIRE(error_beyond_rounding(dx, summed) <= 8 * epsilon_of<Acc<T>>());
+    REQUIRE(std::abs(dot(dy, y_tangent) - dot(dx, t)) <= epsilon_of<T>() * double(x.size()));
   }
 }
 
@@ -90,42 +87,46 @@ TEMPLATE_TEST_CASE("average pooling: forward and backward", "", float, double) {
     const double scale = 1.0 / double(s.kernel_h * s.kernel_w);  // padding counts as zeros
     std::vector<double> y(dy.size()), dx(x.size());
     for_windows(s, [&](std::int64_t out, std::int64_t in) {
-      y[out] += scale * double(x[in]);
-      dx[in] += scale * double(dy[out]);
+      y[out] += scale * number(x[in]);
+      dx[in] += scale * number(dy[out]);
     });
-    std::vector<T> got_y(y.size(), T(9)), got_dx(dx.size(), T(9));
+    std::vector<T> got_y(y.size(), nearest<T>(9)), got_dx(dx.size(), nearest<T>(9));
     avg_pool2d_forward<Cpu, T>({}, s, x.data(), got_y.data());
     avg_pool2d_backward<Cpu, T>({}, s, dy.data(), got_dx.data());
-    REQUIRE(max_error(got_y, y, 1) <= 8 * epsilon<T>());
-    REQUIRE(max_error(got_dx, dx, 1) <= 8 * epsilon<T>());
+    REQUIRE(error_beyond_rounding(got_y, y) <= 8 * epsilon_of<Acc<T>>());
+    REQUIRE(error_beyond_rounding(got_dx, dx) <= 8 * epsilon_of<Acc<T>>());
   }
 }
 
-TEMPLATE_TEST_CASE("global average pooling", "", float, double) {
+// The features are in the accumulation type, the images in T.
+TEMPLATE_TEST_CASE("global average pooling", "", float, double, ek::bf16) {
   using T = TestType;
+  using A = Acc<T>;
   const std::int64_t batch = 37, pixels = 64, channels = 19;
   const auto x = random_numbers<T>(batch * pixels * channels, 6);
-  const auto dy = random_numbers<T>(batch * channels, 7);
+  const auto dy = random_numbers<A>(batch * channels, 7);
   std::vector<double> y(dy.size()), dx(x.size());
   for (std::size_t i = 0; i < x.size(); ++i) {
     const std::size_t out = i / (pixels * channels) * channels + i % channels;
-    y[out] += double(x[i]) / pixels;
+    y[out] += number(x[i]) / pixels;
     dx[i] = double(dy[out]) / pixels;
   }
-  std::vector<T> got_y(y.size()), got_dx(dx.size());
+  std::vector<A> got_y(y.size());
+  std::vector<T> got_dx(dx.size());
   global_avg_pool_forward<Cpu, T>({}, batch, pixels, channels, x.data(), got_y.data());
   global_avg_pool_backward<Cpu, T>({}, batch, pixels, channels, dy.data(), got_dx.data());
-  REQUIRE(max_error(got_y, y, 1) <= 16 * epsilon<T>());
-  REQUIRE(max_error(got_dx, dx, 1) <= epsilon<T>());
+  REQUIRE(max_error(got_y, y, 1) <= 16 * epsilon_of<A>());
+  REQUIRE(error_beyond_rounding(got_dx, dx) <= epsilon_of<A>());
 }
 
-TEMPLATE_TEST_CASE("the subsampling shortcut and its transpose", "", float, double) {
+TEMPLATE_TEST_CASE("the subsampling shortcut and its transpose", "", float, double, ek::bf16) {
   using T = TestType;
   for (const SubsampleShape& s : {SubsampleShape{3, 8, 6, 4, 8}, SubsampleShape{2, 5, 7, 3, 8},
                                   SubsampleShape{2, 4, 4, 4, 4, 1}}) {
     const auto x = random_numbers<T>(s.batch * s.in_h * s.in_w * s.in_c, 8);
     const auto dy = random_numbers<T>(s.batch * s.out_h() * s.out_w() * s.out_c, 9);
-    std::vector<T> y(dy.size(), T(9)), dx(x.size(), T(9)), expected(dy.size());
+    const T nine = nearest<T>(9);
+    std::vector<T> y(dy.size(), nine), dx(x.size(), nine), expected(dy.size());
     for (std::int64_t i = 0; i < std::int64_t(y.size()); ++i) {
       const std::int64_t c = i % s.out_c - s.pad_before(), w = i / s.out_c % s.out_w() * s.stride;
       const std::int64_t h = i / s.out_c / s.out_w() % s.out_h() * s.stride;
@@ -134,27 +135,47 @@ TEMPLATE_TEST_CASE("the subsampling shortcut and its transpose", "", float, doub
     }
     subsample_pad_forward<Cpu, T>({}, s, x.data(), y.data());
     subsample_pad_backward<Cpu, T>({}, s, dy.data(), dx.data());
-    REQUIRE(same_bits(y, expected));
-    REQUIRE(std::abs(dot(dy, y) - dot(dx, x)) <= epsilon<T>());
+    REQUIRE(same_bits(numbers(y), numbers(expected)));
+    REQUIRE(std::abs(dot(dy, y) - dot(dx, x)) <= epsilon_of<T>());
     // dx holds each cotangent that reached a pixel once, and zeros elsewhere.
-    REQUIRE(std::count(dx.begin(), dx.end(), T(0)) ==
+    const auto wide = numbers(dx);
+    REQUIRE(std::count(wide.begin(), wide.end(), 0.0) ==
             std::int64_t(x.size()) - s.batch * s.out_h() * s.out_w() * s.in_c);
   }
 }
 
 TEST_CASE("pooling bits do not depend on threads") {
+  using T = float;
   const Pool2dShape s{40, 16, 16, 16, 3, 3, 2, 2, 1, 1};
-  const auto x = random_numbers<float>(s.input_size(), 10);
-  std::vector<float> first;
+  const auto x = random_numbers<T>(s.input_size(), 10);
+  std::vector<T> first;
   for (int threads : {1, 2, 4}) {
     const Threads scope(threads);
-    std::vector<float> y(s.output_size()), dx(x.size());
+    std::vector<T> y(s.output_size()), dx(x.size());
     std::vector<std::int64_t> argmax(y.size());
-    max_pool2d_forward<Cpu, float>({}, s, x.data(), y.data(), argmax.data());
-    max_pool2d_scatter<Cpu, float>({}, s, y.data(), argmax.data(), dx.data());
-    avg_pool2d_forward<Cpu, float>({}, s, dx.data(), y.data());
-    avg_pool2d_backward<Cpu, float>({}, s, y.data(), dx.data());
+    max_pool2d_forward<Cpu, T>({}, s, x.data(), y.data(), argmax.data());
+    max_pool2d_scatter<Cpu, T>({}, s, y.data(), argmax.data(), dx.data());
+    avg_pool2d_forward<Cpu, T>({}, s, dx.data(), y.data());
+    avg_pool2d_backward<Cpu, T>({}, s, y.data(), dx.data());
     if (first.empty()) first = dx;
-    REQUIRE(same_bits(dx, first));
+    REQUIRE(same_bits(numbers(dx), numbers(first)));
+  }
+}
+
+TEMPLATE_TEST_CASE("global pooling bits do not depend on threads", "", float, ek::bf16) {
+  using T = TestType;
+  const std::int64_t batch = 67, pixels = 64, channels = 70;
+  const auto x = random_numbers<T>(batch * pixels * channels, 11);
+  std::vector<double> first;
+  for (int threads : {1, 2, 4}) {
+    const Threads scope(threads);
+    std::vector<Acc<T>> y(batch * channels);
+    std::vector<T> dx(x.size());
+    global_avg_pool_forward<Cpu, T>({}, batch, pixels, channels, x.data(), y.data());
+    global_avg_pool_backward<Cpu, T>({}, batch, pixels, channels, y.data(), dx.data());
+    auto all = numbers(dx);
+    all.insert(all.end(), y.begin(), y.end());
+    if (first.empty()) first = all;
+    REQUIRE(same_bits(all, first));
   }
 }

@@ -4,14 +4,33 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/backend.h"
+#include "kernels/math/bf16.h"
 #include "tests/threads.h"
 
 // Helpers of the kernel tests: guarded buffers, inputs, and naive sums in double with an error
 // bound.
 namespace ek::reference {
+
+template <class T>
+T rounded(double value) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    return math::double_to_bf16(value);
+  } else {
+    return T(value);
+  }
+}
+template <class T>
+double number(T value) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    return math::bf16_to_float(value);
+  } else {
+    return double(value);
+  }
+}
 
 // `count` elements between two runs of sentinels. Starts as NaN, so an output that is not written
 // and an input that is read by mistake both show.
@@ -19,9 +38,8 @@ template <class T>
 class Guarded {
  public:
   explicit Guarded(std::int64_t count)
-      : count_(count),
-        values_(std::size_t(count + 2 * guard), std::numeric_limits<T>::quiet_NaN()) {
-    for (std::int64_t i = 0; i < guard; ++i) values_[i] = values_[guard + count + i] = sentinel;
+      : count_(count), values_(std::size_t(count + 2 * guard), rounded<T>(std::nan(""))) {
+    for (std::int64_t i = 0; i < guard; ++i) values_[i] = values_[guard + count + i] = sentinel();
   }
 
   T* data() { return values_.data() + guard; }
@@ -32,7 +50,9 @@ class Guarded {
 
   bool intact() const {
     for (std::int64_t i = 0; i < guard; ++i) {
-      if (values_[i] != sentinel || values_[guard + count_ + i] != sentinel) return false;
+      for (std::int64_t at : {i, guard + count_ + i}) {
+        if (number(values_[at]) != number(sentinel())) return false;
+      }
     }
     return true;
   }
@@ -43,7 +63,7 @@ class Guarded {
 
  private:
   static constexpr std::int64_t guard = 64;
-  static constexpr T sentinel = T(-12345.5);
+  static T sentinel() { return rounded<T>(-12345.5); }
   std::int64_t count_;
   std::vector<T> values_;
 };
@@ -55,7 +75,7 @@ Guarded<T> random_values(std::int64_t count, std::uint64_t seed) {
   std::uint64_t state = seed * 2654435761u + 1;
   for (std::int64_t i = 0; i < count; ++i) {
     state = state * 6364136223846793005u + 1442695040888963407u;
-    values[i] = T(double(state >> 40) * 0x1p-23 - 1);
+    values[i] = rounded<T>(double(state >> 40) * 0x1p-23 - 1);
   }
   return values;
 }
@@ -103,15 +123,18 @@ struct Sums {
 // Any order of summing n products rounds by at most n u sum|ab| to first order (Higham, "Accuracy
 // and Stability of Numerical Algorithms", section 3.1), u half of epsilon. A whole epsilon in place
 // of u covers the second order, and in double the rounding of the reference itself. A missing term
-// is about sum|ab| / n: three orders above this for the sizes of the tests. Returns the first
-// element that is further off (or NaN), -1 if there is none.
+// is about sum|ab| / n: three orders above this for the sizes of the tests. bf16 is summed in float
+// and rounded once, by half a unit of its last place. Returns the first element that is further off
+// (or NaN), -1 if there is none.
 template <class T>
 std::int64_t first_wrong(const Guarded<T>& got, const Sums& expected) {
-  const double epsilon = std::numeric_limits<T>::epsilon();
+  const double epsilon = std::numeric_limits<kernels::Acc<T>>::epsilon();
+  const double rounding = std::is_same_v<T, bf16> ? 0x1p-8 : 0;
   for (std::int64_t i = 0; i < got.size(); ++i) {
     const auto at = std::size_t(i);
-    const double bound = (expected.terms[at] + 1) * epsilon * expected.magnitude[at];
-    if (!(std::abs(double(got[i]) - expected.value[at]) <= bound)) return i;
+    const double sum = (expected.terms[at] + 1) * epsilon * expected.magnitude[at];
+    const double bound = sum + rounding * (std::abs(expected.value[at]) + sum);
+    if (!(std::abs(number(got[i]) - expected.value[at]) <= bound)) return i;
   }
   return -1;
 }

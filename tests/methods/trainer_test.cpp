@@ -192,9 +192,9 @@ TEST_CASE("faults of a run end in one line and leave nothing half written", "[tr
   CHECK(contains(error_of([&] { train(supervised({"optim.lr=0.5"}), o, {}); }),
                  "--resume: the recipe differs at /optim/lr: 0.05 in the run, 0.5 now"));
   CHECK(contains(error_of([&] { train(supervised({"data.imbalance=5"}), o, {}); }), "--resume"));
-  o.dtype = DType::float64;
+  o.precision = Precision::float64;
   CHECK(contains(error_of([&] { train(supervised(), o, {}); }), "--precision differs"));
-  o.dtype = DType::float32;
+  o.precision = Precision::float32;
   CHECK(file_bytes(dir / "run" / "last.safetensors") == stored);
 
   put_file(dir / "run" / "last.safetensors", stored.substr(0, stored.size() / 2));

@@ -1,0 +1,39 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "engine/dtype.h"
+#include "kernels/info.h"
+
+namespace ek {
+
+// What a run computes in (DESIGN 2.4). bf16 keeps activations and convolution operands in bfloat16;
+// parameters, statistics, losses, the optimiser and meta-networks stay in float32.
+enum class Precision : std::uint8_t { float32, float64, bf16 };
+
+// The dtype of parameters, batch-norm buffers, features, losses and everything that a checkpoint
+// holds.
+constexpr DType master_dtype(Precision precision) {
+  return precision == Precision::float64 ? DType::float64 : DType::float32;
+}
+
+// The dtype of images and of what flows between the layers.
+constexpr DType activation_dtype(Precision precision) {
+  return precision == Precision::bf16 ? DType::bfloat16 : master_dtype(precision);
+}
+
+// "float32", "float64" or "bf16": what --precision takes and what checkpoints say.
+std::string_view name_of(Precision precision);
+
+// The inverse. Error starting with `who` ("--precision", a file) that lists the three; tf32 is
+// refused by name.
+Precision parse_precision(std::string_view text, std::string_view who = "--precision");
+
+// The same for a program that is about to run in it: bf16 is refused on a processor without
+// instructions for it, where it would be slower than float32. `cpu_bf16` names those
+// instructions, empty for none. (Ops take bfloat16 everywhere.)
+Precision runnable_precision(std::string_view text,
+                             const std::string& cpu_bf16 = kernels::cpu_bf16());
+
+}  // namespace ek
