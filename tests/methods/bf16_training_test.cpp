@@ -102,8 +102,8 @@ TEST_CASE("a bf16 run follows the float32 one and stores float32", "[trainer][bf
   REQUIRE(b.size() == 8);
   CHECK(a != b);  // it is another arithmetic
   // The first loss differs by rounding alone, later ones by what that does to eight steps.
-  CHECK(std::abs(a[0] - b[0]) <= 2e-2);
-  for (std::size_t i = 1; i < 8; ++i) CHECK(std::abs(a[i] - b[i]) <= 0.15);
+  CHECK(std::abs(a[0] - b[0]) <= 5e-3);
+  for (std::size_t i = 1; i < 8; ++i) CHECK(std::abs(a[i] - b[i]) <= 3e-2);
 
   const SafetensorsFile last = read_safetensors(half / "last.safetensors");
   CHECK(last.metadata.at("precision") == "bf16");

@@ -38,10 +38,10 @@ Recipe small(const std::string& method, const std::vector<std::string>& sets = {
       {"model", {{"name", "resnet8"}}},
       {"method", {{"name", method}}},
       {"optim", {{"lr", 0.01}, {"momentum", 0.9}}},
-      {"schedule", {{"unit", "iteration"}, {"length", 60}, {"kind", "constant"}}},
+      {"schedule", {{"unit", "iteration"}, {"length", 30}, {"kind", "constant"}}},
       {"eval", {{"every", 0}}},
-      {"batch_size", 64}};
-  if (method == "difficulty-net") json["method"]["meta_batch"] = 50;
+      {"batch_size", 32}};
+  if (method == "difficulty-net") json["method"]["meta_batch"] = 40;
   return Recipe::resolve(json.dump(), "test", sets);
 }
 
@@ -120,19 +120,20 @@ TEST_CASE("the meta-gradient of a ResNet-8 in bf16 is near float64", "[precision
     const Recipe recipe = small("difficulty-net", {fmt::format("method.estimator={}", estimator)});
     const PrecisionReport half = precision_report(recipe, options(Precision::bf16, init));
     INFO(half.table());
-    CHECK(half.images == 64);
-    CHECK(half.meta_images == 50);
+    CHECK(half.images == 32);
+    CHECK(half.meta_images == 40);
     CHECK(half.passed());
     const PrecisionLine& meta = whole(half, "meta-gradient");
     CHECK(meta.bounded);
     CHECK(meta.norm > 0);
     CHECK(meta.error > 1e-4);  // it is bf16 that was measured
     CHECK(meta.sensitivity > 0);
-    const PrecisionReport single = precision_report(recipe, options(Precision::float32, init));
-    INFO(single.table());
-    CHECK(single.passed());
-    CHECK(whole(single, "meta-gradient").error < meta.error);
   }
+  const Recipe recipe = small("difficulty-net");
+  const PrecisionReport single = precision_report(recipe, options(Precision::float32, init));
+  INFO(single.table());
+  CHECK(single.passed());
+  CHECK(whole(single, "meta-gradient").error <= 5e-3);
   const PrecisionReport plain =
       precision_report(small("supervised"), options(Precision::bf16, init));
   CHECK(plain.passed());
