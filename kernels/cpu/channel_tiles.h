@@ -126,13 +126,11 @@ struct Lanes {
     }
   }
 
-  // sums[channel] += the lanes of that channel, in the order of lanes, in double
+  // sums[c] += the lanes of channel first + c of the patch, in the order of lanes, in double
   void fold(const Patch& patch, double* sums) const {
     for (std::int64_t at = 0; at < patch.lanes; at += patch.channels) {
 #pragma omp simd
-      for (std::int64_t c = 0; c < patch.channels; ++c) {
-        sums[patch.first + c] += double(value[at + c]);
-      }
+      for (std::int64_t c = 0; c < patch.channels; ++c) sums[c] += double(value[at + c]);
     }
   }
 };

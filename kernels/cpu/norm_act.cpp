@@ -13,6 +13,7 @@ using cpu::ChannelTiles;
 using cpu::Lanes;
 using cpu::Partials;
 using cpu::Patch;
+
 // Turns run-time flags into types, so that no inner loop tests them: calls body(bool_constant...).
 template <class Body>
 void with_flags(const Body& body) {
@@ -49,7 +50,7 @@ void norm_act_forward(Stream, const NormParams<T>& p, const T* y, const T* short
             auto v = (simd.load(y + i) - simd.load(mean + lane)) * simd.load(scale + lane) +
                      simd.load(beta + lane);
             if constexpr (has_shortcut) v += simd.load(shortcut + i);
-            if constexpr (relu) v = 0 > v ? decltype(v){} : v;  // a NaN passes
+            if constexpr (relu) v = v < 0 ? decltype(v){} : v;  // a NaN passes
             simd.store(v, act + i);
           });
     });
@@ -79,8 +80,8 @@ void cpu::slice_act_vjp(const NormParams<T>& p, const T* y, const T* act, const 
             if constexpr (has_shortcut) simd.store(g, dshortcut + i);
             simd.store(simd.load(scale + lane) * g, dy + i);
           });
-      lane_sums.fold(patch, sums);
-      lane_products.fold(patch, products);
+      lane_sums.fold(patch, sums + patch.first);
+      lane_products.fold(patch, products + patch.first);
     });
   };
   with_flags(pass, p.relu, dshortcut != nullptr);

@@ -6,10 +6,11 @@ namespace ek::kernels {
 namespace cpu {
 namespace {
 
-// Mean and sum of squared deviations of one patch, in one pass: deviations are taken from a pivot,
-// the mean of the first part of the rows, and corrected by their own mean. However far the mean is
-// from zero nothing cancels, and a pivot off by s costs at most a factor 1 + s^2 / var in accuracy:
-// at most the number of rows over the number that the pivot is taken from, whatever the numbers.
+// Mean and sum of squared deviations of the channels of a patch, in one pass: deviations are taken
+// from a pivot, the mean of the first part of the rows, and corrected by their own mean. However
+// far the mean is from zero nothing cancels, and a pivot off by s costs at most a factor 1 + s^2 /
+// var in accuracy: at most the number of rows over the number that the pivot is taken from,
+// whatever the numbers.
 template <class T>
 void patch_moments(const ChannelTiles<T>& tiles, const Patch& patch, const T* y, double* mean,
                    double* m2) {
@@ -20,9 +21,9 @@ void patch_moments(const ChannelTiles<T>& tiles, const Patch& patch, const T* y,
   tiles.for_elements(sample, [&, y](std::int64_t i, std::int64_t lane, auto simd) {
     simd.add(simd.load(y + i), sums + lane);
   });
-  std::fill_n(mean + patch.first, patch.channels, 0.0);
+  std::fill_n(mean, patch.channels, 0.0);
   sums.fold(patch, mean);
-  pivot.set(patch, [&](std::int64_t c) { return mean[c] / double(sample.rows()); });
+  pivot.set(patch, [&](std::int64_t c) { return mean[c - patch.first] / double(sample.rows()); });
 
   sums.clear(patch);
   squares.clear(patch);
@@ -31,14 +32,14 @@ void patch_moments(const ChannelTiles<T>& tiles, const Patch& patch, const T* y,
     simd.add(d, sums + lane);
     simd.add(d * d, squares + lane);
   });
-  std::fill_n(mean + patch.first, patch.channels, 0.0);
-  std::fill_n(m2 + patch.first, patch.channels, 0.0);
+  std::fill_n(mean, patch.channels, 0.0);
+  std::fill_n(m2, patch.channels, 0.0);
   sums.fold(patch, mean);
   squares.fold(patch, m2);
-  for (std::int64_t c = patch.first; c < patch.first + patch.channels; ++c) {
+  for (std::int64_t c = 0; c < patch.channels; ++c) {
     const double shift = mean[c] / double(patch.rows());
     m2[c] = std::max(m2[c] - shift * mean[c], 0.0);
-    mean[c] = double(pivot.value[c - patch.first]) + shift;
+    mean[c] = double(pivot.value[c]) + shift;
   }
 }
 
@@ -47,11 +48,13 @@ void patch_moments(const ChannelTiles<T>& tiles, const Patch& patch, const T* y,
 template <class T>
 void slice_moments(std::int64_t rows, std::int64_t channels, const T* y, double* mean, double* m2) {
   const ChannelTiles<T> tiles(rows, channels);
-  tiles.for_patches(0, [&](const Patch& patch) { patch_moments(tiles, patch, y, mean, m2); });
+  tiles.for_patches(0, [&](const Patch& patch) {
+    patch_moments(tiles, patch, y, mean + patch.first, m2 + patch.first);
+  });
   double block_mean[ChannelTiles<T>::kLanes], block_m2[ChannelTiles<T>::kLanes];
   for (std::int64_t block = 1; block < tiles.blocks; ++block) {
     tiles.for_patches(block, [&](const Patch& patch) {
-      patch_moments(tiles, patch, y, block_mean - patch.first, block_m2 - patch.first);
+      patch_moments(tiles, patch, y, block_mean, block_m2);
       merge_moments(double(patch.begin), mean + patch.first, m2 + patch.first, double(patch.rows()),
                     block_mean, block_m2, patch.channels);
     });
@@ -110,8 +113,8 @@ void slice_stats_jvp(std::int64_t rows, std::int64_t channels, const T* y, const
       simd.add(tangent, lane_sums + lane);
       simd.add((simd.load(y + i) - simd.load(center + lane)) * tangent, lane_products + lane);
     });
-    lane_sums.fold(patch, sums);
-    lane_products.fold(patch, products);
+    lane_sums.fold(patch, sums + patch.first);
+    lane_products.fold(patch, products + patch.first);
   });
 }
 

@@ -1,7 +1,6 @@
 #include "kernels/pool.h"
 
 #include "kernels/cpu/blocks.h"
-#include "kernels/cpu/simd.h"
 
 namespace ek::kernels {
 namespace {
@@ -42,44 +41,13 @@ void max_pixel(const Pool2dShape& s, const T* x, std::int64_t image, Range rows,
       const std::int64_t from = index_of(row, column);
 #pragma omp simd
       for (std::int64_t c = 0; c < s.channels; ++c) {
-        const Acc<T> v = cpu::widened(x[from + c]), best = cpu::widened(y[c]);
+        const T v = x[from + c], best = y[c];
         const bool wins = v > best || (v != v && best == best);
-        y[c] = wins ? x[from + c] : y[c];
+        y[c] = wins ? v : best;
         argmax[c] = wins ? from + c : argmax[c];
       }
     }
   }
-}
-
-// The windows that hold one input pixel.
-struct Windows {
-  std::int64_t image;
-  Range rows, columns;
-
-  // Calls body(output pixel) for each, in row-major order.
-  template <class Body>
-  void for_outputs(const Pool2dShape& s, const Body& body) const {
-    for (std::int64_t row = rows.begin; row < rows.end; ++row) {
-      for (std::int64_t column = columns.begin; column < columns.end; ++column) {
-        body((image * s.out_h() + row) * s.out_w() + column);
-      }
-    }
-  }
-};
-
-// Calls body(input pixel, its windows) for the whole batch, in parallel.
-template <class Body>
-void for_input_windows(const Pool2dShape& s, const Body& body) {
-  const std::int64_t out_h = s.out_h(), out_w = s.out_w();
-  cpu::for_item_blocks(
-      s.batch * s.in_h, s.in_w * s.channels, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t in = begin * s.in_w; in < end * s.in_w; ++in) {
-          const std::int64_t line = in / s.in_w;
-          body(in, Windows{line / s.in_h,
-                           windows_over(line % s.in_h, s.kernel_h, s.stride_h, s.pad_h, out_h),
-                           windows_over(in % s.in_w, s.kernel_w, s.stride_w, s.pad_w, out_w)});
-        }
-      });
 }
 
 }  // namespace
@@ -107,81 +75,76 @@ void max_pool2d_gather(Stream, std::int64_t count, const T* x, const std::int64_
   });
 }
 
-// Gathers, as does the average below: each input pixel sums over the windows that hold it, and is
-// rounded once.
+// By image: windows may overlap, but never between images, so no two threads add to one element.
 template <class B, class T>
 void max_pool2d_scatter(Stream, const Pool2dShape& s, const T* dy, const std::int64_t* argmax,
                         T* dx) {
-  for_input_windows(s, [&](std::int64_t in, const Windows& windows) {
-    constexpr std::int64_t most = 64;  // channels at a time
-    for (std::int64_t first = 0; first < s.channels; first += most) {
-      const std::int64_t channels = std::min(most, s.channels - first);
-      const std::int64_t to = in * s.channels + first;
-      Acc<T> sums[most] = {};
-      windows.for_outputs(s, [&](std::int64_t out) {
-        const std::int64_t from = out * s.channels + first;
-#pragma omp simd
-        for (std::int64_t c = 0; c < channels; ++c) {
-          sums[c] += argmax[from + c] == to + c ? cpu::widened(dy[from + c]) : Acc<T>(0);
-        }
-      });
-      cpu::for_lanes<T>(channels, [&](std::int64_t c, auto simd) {
-        simd.store(simd.load(sums + c), dx + to + c);
-      });
-    }
+  const std::int64_t in_size = s.in_h * s.in_w * s.channels;
+  const std::int64_t out_size = s.out_h() * s.out_w() * s.channels;
+  cpu::for_item_blocks(s.batch, in_size, [=](std::int64_t begin, std::int64_t end) {
+    std::fill(dx + begin * in_size, dx + end * in_size, T(0));
+    for (std::int64_t i = begin * out_size; i < end * out_size; ++i) dx[argmax[i]] += dy[i];
   });
 }
 
 template <class B, class T>
 void avg_pool2d_forward(Stream, const Pool2dShape& s, const T* x, T* y) {
   const std::int64_t out_h = s.out_h(), out_w = s.out_w(), channels = s.channels;
-  const Acc<T> scale = Acc<T>(1) / Acc<T>(s.kernel_h * s.kernel_w);
+  const T scale = T(1) / T(s.kernel_h * s.kernel_w);
   const std::int64_t work = out_w * channels * s.kernel_h * s.kernel_w;
   cpu::for_item_blocks(s.batch * out_h, work, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t out = begin * out_w; out < end * out_w; ++out) {
       const std::int64_t line = out / out_w;
       const Range rows = window(line % out_h, s.kernel_h, s.stride_h, s.pad_h, s.in_h);
       const Range columns = window(out % out_w, s.kernel_w, s.stride_w, s.pad_w, s.in_w);
-      cpu::for_lanes<T>(channels, [&](std::int64_t c, auto simd) {
-        auto sum = simd.zero(x);
-        for (std::int64_t row = rows.begin; row < rows.end; ++row) {
-          for (std::int64_t column = columns.begin; column < columns.end; ++column) {
-            sum += simd.load(x + ((line / out_h * s.in_h + row) * s.in_w + column) * channels + c);
-          }
+      T* to = y + out * channels;
+      std::fill(to, to + channels, T(0));
+      for (std::int64_t row = rows.begin; row < rows.end; ++row) {
+        for (std::int64_t column = columns.begin; column < columns.end; ++column) {
+          const T* from = x + ((line / out_h * s.in_h + row) * s.in_w + column) * channels;
+#pragma omp simd
+          for (std::int64_t c = 0; c < channels; ++c) to[c] += from[c];
         }
-        simd.store(sum * scale, y + out * channels + c);
-      });
+      }
+#pragma omp simd
+      for (std::int64_t c = 0; c < channels; ++c) to[c] *= scale;
     }
   });
 }
 
+// Gathers: each input pixel sums over the windows that hold it.
 template <class B, class T>
 void avg_pool2d_backward(Stream, const Pool2dShape& s, const T* dy, T* dx) {
-  const Acc<T> scale = Acc<T>(1) / Acc<T>(s.kernel_h * s.kernel_w);
-  for_input_windows(s, [&](std::int64_t in, const Windows& windows) {
-    cpu::for_lanes<T>(s.channels, [&](std::int64_t c, auto simd) {
-      auto sum = simd.zero(dy);
-      windows.for_outputs(s,
-                          [&](std::int64_t out) { sum += simd.load(dy + out * s.channels + c); });
-      simd.store(scale * sum, dx + in * s.channels + c);
-    });
-  });
+  const std::int64_t out_h = s.out_h(), out_w = s.out_w(), channels = s.channels;
+  const T scale = T(1) / T(s.kernel_h * s.kernel_w);
+  cpu::for_item_blocks(
+      s.batch * s.in_h, s.in_w * channels, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t in = begin * s.in_w; in < end * s.in_w; ++in) {
+          const std::int64_t line = in / s.in_w;
+          const Range rows = windows_over(line % s.in_h, s.kernel_h, s.stride_h, s.pad_h, out_h);
+          const Range columns = windows_over(in % s.in_w, s.kernel_w, s.stride_w, s.pad_w, out_w);
+          T* to = dx + in * channels;
+          std::fill(to, to + channels, T(0));
+          for (std::int64_t row = rows.begin; row < rows.end; ++row) {
+            for (std::int64_t column = columns.begin; column < columns.end; ++column) {
+              const T* from = dy + ((line / s.in_h * out_h + row) * out_w + column) * channels;
+#pragma omp simd
+              for (std::int64_t c = 0; c < channels; ++c) to[c] += scale * from[c];
+            }
+          }
+        }
+      });
 }
 
 template decltype(max_pool2d_forward<Cpu, float>) max_pool2d_forward<Cpu, float>;
 template decltype(max_pool2d_forward<Cpu, double>) max_pool2d_forward<Cpu, double>;
-template decltype(max_pool2d_forward<Cpu, bf16>) max_pool2d_forward<Cpu, bf16>;
 template decltype(max_pool2d_gather<Cpu, float>) max_pool2d_gather<Cpu, float>;
 template decltype(max_pool2d_gather<Cpu, double>) max_pool2d_gather<Cpu, double>;
-template decltype(max_pool2d_gather<Cpu, bf16>) max_pool2d_gather<Cpu, bf16>;
 template decltype(max_pool2d_scatter<Cpu, float>) max_pool2d_scatter<Cpu, float>;
 template decltype(max_pool2d_scatter<Cpu, double>) max_pool2d_scatter<Cpu, double>;
-template decltype(max_pool2d_scatter<Cpu, bf16>) max_pool2d_scatter<Cpu, bf16>;
 template decltype(avg_pool2d_forward<Cpu, float>) avg_pool2d_forward<Cpu, float>;
 template decltype(avg_pool2d_forward<Cpu, double>) avg_pool2d_forward<Cpu, double>;
-template decltype(avg_pool2d_forward<Cpu, bf16>) avg_pool2d_forward<Cpu, bf16>;
 template decltype(avg_pool2d_backward<Cpu, float>) avg_pool2d_backward<Cpu, float>;
 template decltype(avg_pool2d_backward<Cpu, double>) avg_pool2d_backward<Cpu, double>;
-template decltype(avg_pool2d_backward<Cpu, bf16>) avg_pool2d_backward<Cpu, bf16>;
 
 }  // namespace ek::kernels

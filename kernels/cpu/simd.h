@@ -38,12 +38,6 @@ struct Simd {
     }
   }
 
-  // As many zeros as one load of this tensor brings numbers.
-  template <class T>
-  static Values<T> zero(const T*) {
-    return Values<T>{};
-  }
-
   // *to += values, for accumulators
   template <class T>
   static void add(Values<T> values, T* to) {
