@@ -11,7 +11,7 @@ endif()
 set(EK_ARCH "native" CACHE STRING "-march value; results are bit-equal only for one value of it")
 option(EK_BUILD_TESTS "build the tests" ON)
 option(EK_SANITIZE "address and undefined-behaviour sanitizers" OFF)
-option(EK_WITH_ONEDNN "use oneDNN for float32 convolutions where it is found" ON)
+option(EK_WITH_ONEDNN "use oneDNN for float32 and bf16 convolutions where it is found" ON)
 
 add_compile_options(-Wall -Wextra -Wno-unknown-pragmas -march=${EK_ARCH} -fno-math-errno)
 set(CMAKE_CXX_FLAGS_RELEASE "-O2")

@@ -17,7 +17,8 @@ struct BatchSlices {
   std::int64_t size(std::int64_t slice) const { return begin(slice + 1) - begin(slice); }
 };
 
-// Partial weight gradients: enough to keep eight cores busy, few enough to add up cheaply.
+// Partial weight gradients: enough to keep eight cores busy, few enough to add up cheaply. (On the
+// layers of ResNet-32 with two threads, 4, 8 and 16 slices took the same time within 3 % in bf16.)
 inline BatchSlices gradient_slices(std::int64_t batch) {
   return {batch, std::min<std::int64_t>(batch, 8)};
 }

@@ -10,7 +10,7 @@
 #include "kernels/error.h"
 
 // The CPU convolution: float32 and bf16 through oneDNN where it is built in and has a good
-// implementation, everything else through the plain path.
+// implementation (weight gradients of bf16 by AMX tiles first), the rest through the plain path.
 namespace ek::kernels {
 namespace {
 

@@ -1,13 +1,14 @@
 #ifdef EK_HAS_ONEDNN
 #include "kernels/cpu/conv_onednn.h"
 
+#include <cstring>
 #include <type_traits>
 #include <unordered_map>
 
+#include "kernels/cpu/bf16_lanes.h"
 #include "kernels/cpu/onednn_conv_plan.h"
 #include "kernels/cpu/scratch.h"
 #include "kernels/error.h"
-#include "kernels/math/bf16.h"
 
 namespace ek::kernels::cpu {
 namespace {
@@ -78,9 +79,7 @@ class OnednnConv final : public SliceConv<T> {
     std::byte* rest = scratch + padded_bytes<float>(sums_);
     convolve("conv2d_tangent", plan_.primitive, x_tangent, weight, sums, rest);
     convolve("conv2d_tangent", plan_.accumulating, x, weight_tangent, sums, rest);
-    if constexpr (std::is_same_v<T, bf16>) {
-      for (std::int64_t i = 0; i < sums_; ++i) y_tangent[i] = math::float_to_bf16(sums[i]);
-    }
+    if constexpr (std::is_same_v<T, bf16>) round_sums(sums, y_tangent);
   }
 
  private:
@@ -91,6 +90,17 @@ class OnednnConv final : public SliceConv<T> {
              {DNNL_ARG_WEIGHTS, wrap(plan_.weights, weight.data)},
              {DNNL_ARG_DST, wrap(plan_.dst, y)}},
             plan_.scratchpad_bytes, scratch);
+  }
+
+  void round_sums(const float* sums, bf16* to) const {
+    constexpr int lanes = 16;
+    std::int64_t i = 0;
+    for (; i + lanes <= sums_; i += lanes) {
+      FloatLanes<lanes> values;
+      std::memcpy(&values, sums + i, sizeof values);
+      store_bf16<lanes>(values, to + i);
+    }
+    for (; i < sums_; ++i) store_bf16<1>(sums[i], to + i);
   }
 
   const SlicePlan& plan_;

@@ -2,6 +2,7 @@
 
 #include <type_traits>
 
+#include "kernels/cpu/amx_gradient.h"
 #include "kernels/cpu/conv_onednn.h"
 #include "kernels/cpu/conv_plain.h"
 #include "kernels/cpu/scratch.h"
@@ -23,6 +24,11 @@ SliceConvPtr<T> slice_conv(Conv2dShape shape, std::int64_t images, Conv2dPass pa
 template <class T>
 SliceGradientPtr<T> slice_gradient(Conv2dShape shape, std::int64_t images, ConvPath path) {
   shape.batch = images;
+  if constexpr (std::is_same_v<T, bf16>) {
+    if (path == ConvPath::best) {
+      if (auto gradient = amx_slice_gradient(shape)) return gradient;
+    }
+  }
   if constexpr (!std::is_same_v<T, double>) {
     if (path == ConvPath::best) {
       if (auto gradient = onednn_slice_gradient<T>(shape)) return gradient;

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <array>
 #include <string>
 #include <vector>
@@ -203,8 +204,8 @@ struct Case {
 
   void plain(Conv2dPass pass, T* out) const {
     const Packed<T> w(shape, pass, path, weight), dw(shape, pass, path, weight_tangent);
-    const kernels::cpu::ConvSlices<T> conv(shape, pass, kernels::cpu::conv_slices(shape.batch),
-                                           path);
+    const kernels::cpu::BatchSlices two{shape.batch, std::min<std::int64_t>(shape.batch, 2)};
+    const kernels::cpu::ConvSlices<T> conv(shape, pass, two, path);
     GuardedWorkspace scratch(conv.scratch_bytes());
     const auto bytes = static_cast<std::byte*>(scratch.get().data);
     for (std::int64_t slice = 0; slice < conv.slices().count; ++slice) {
