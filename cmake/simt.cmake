@@ -26,9 +26,11 @@ function(ek_simt_kernels name flavour)
   set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX)
   add_library(${name} OBJECT ${ARGN})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
-  # One result in all flavours; short file names in messages; what kernels do with types.
-  target_compile_options(${name} PRIVATE
-    -ffp-contract=off -fno-strict-aliasing -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=)
+  # One result in all flavours; what kernels do with types; file names from the root in messages
+  # (a generator may name a source from the build folder).
+  file(RELATIVE_PATH up ${CMAKE_BINARY_DIR} ${CMAKE_SOURCE_DIR})
+  target_compile_options(${name} PRIVATE -ffp-contract=off -fno-strict-aliasing
+    -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -ffile-prefix-map=${up}=)
   if(flavour STREQUAL "checked")
     target_compile_options(${name} PRIVATE ${ek_simt_check})
   elseif(flavour STREQUAL "sanitized")

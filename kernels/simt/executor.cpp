@@ -64,7 +64,7 @@ void run_threads() {
 
 }  // namespace
 
-void run(const LaunchInfo& launch) {
+void run_launch(const LaunchInfo& launch) {
   static thread_local Executor executor;
   executor.run(launch);
 }
@@ -194,8 +194,7 @@ std::uint32_t Executor::choose_lane(const Warp& of) {
 
 void Executor::run_one_thread(Block& b) {
   if (b.runnable_warps == 0) {
-    failure_ = {.set = true, .what = deadlock(b), .block = b.index};
-    failure_.thread = {0xFFFFFFFF};
+    fail_block(b, deadlock(b));
     return;
   }
   block = &b;
@@ -211,8 +210,7 @@ bool Executor::finished(Block& b) {
   if (b.returned < b.threads) return false;
   const std::string damage = b.arena.damage();
   if (!damage.empty()) {
-    failure_ = {.set = true, .what = damage, .block = b.index};
-    failure_.thread = {0xFFFFFFFF};
+    fail_block(b, damage);
     throw_failure();
   }
   return true;
@@ -281,12 +279,19 @@ void Executor::fail(std::string_view what, Site site, CodeAddress pc, CodeAddres
   failure_.what = what;
   failure_.block = block->index;
   failure_.thread = lane->index;
+  failure_.of_thread = true;
   failure_.site = site;
   failure_.pc = pc;
   failure_.other_pc = other_pc;
   failure_.set = true;
   Fiber::suspend();
   __builtin_unreachable();
+}
+
+void Executor::fail_block(const Block& b, std::string what) {
+  failure_.what = std::move(what);
+  failure_.block = b.index;
+  failure_.set = true;
 }
 
 // Every stack in use is forgotten as it stands.

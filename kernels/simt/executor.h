@@ -78,6 +78,7 @@ struct Failure {
   bool set = false;
   std::string what;
   Dim3 block, thread;
+  bool of_thread = false;  // else of the block as a whole
   Site site{nullptr, 0};
   CodeAddress pc = nullptr, other_pc = nullptr;
 };
@@ -110,6 +111,7 @@ class Executor {
   std::uint32_t choose_lane(const Warp& warp);
   Fiber* take_fiber();
   void drop_all();
+  void fail_block(const Block& block, std::string what);
   [[noreturn]] void throw_failure();
   std::string deadlock(const Block& block) const;
 

@@ -1,8 +1,9 @@
 #include "kernels/simt/messages.h"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
+#include <link.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include <string_view>
 
@@ -39,14 +40,27 @@ std::string kernel_title(std::string_view pretty) {
   return title;
 }
 
+namespace {
+
+// Where the linker's addresses of the program were loaded.
+std::uintptr_t load_offset() {
+  std::uintptr_t offset = 0;
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void* to) {
+        *static_cast<std::uintptr_t*>(to) = info->dlpi_addr;
+        return 1;  // the first object is the program
+      },
+      &offset);
+  return offset;
+}
+
+}  // namespace
+
 std::string source_line(CodeAddress pc) {
-  Dl_info image;
   // The callback saw the address to return to; the access lies before it.
-  const char* instruction = static_cast<const char*>(pc) - 1;
-  if (!dladdr(instruction, &image) || !image.dli_fname) return fmt::format("{}", pc);
-  const auto offset = instruction - static_cast<const char*>(image.dli_fbase);
+  const auto address = reinterpret_cast<std::uintptr_t>(pc) - 1 - load_offset();
   const std::string command =
-      fmt::format("addr2line -e /proc/{}/exe {:#x} 2>/dev/null", "self", offset);
+      fmt::format("addr2line -e /proc/{}/exe {:#x} 2>/dev/null", getpid(), address);
   std::string line;
   if (FILE* pipe = popen(command.c_str(), "r")) {
     char buffer[512];
@@ -60,7 +74,7 @@ std::string source_line(CodeAddress pc) {
 
 std::string describe(const std::string& kernel, const Failure& failure) {
   std::string text = fmt::format("simt: {}: block {}", kernel, show(failure.block));
-  if (failure.thread.x != 0xFFFFFFFF) text += " thread " + show(failure.thread);
+  if (failure.of_thread) text += " thread " + show(failure.thread);
   text += ": " + failure.what;
   if (failure.site.file) text += ", " + show(failure.site);
   if (failure.pc) text += ", " + source_line(failure.pc);

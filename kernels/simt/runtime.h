@@ -26,7 +26,7 @@ struct Site {
   }
 };
 
-// Ends the launch: run() throws ek::Error with kernel, block, thread and site. Nothing is unwound,
+// Ends the launch: run_launch() throws ek::Error with kernel, block, thread and site. Nothing is unwound,
 // so the locals of a kernel must need no destructor.
 [[noreturn]] void fail_kernel(const char* what, Site site);
 
@@ -38,9 +38,8 @@ struct LaunchInfo {
   void (*call)(const void* arguments);
   const void* arguments;
   std::size_t arguments_bytes;
-  int max_threads;  // what __launch_bounds__ promised, 0: nothing
 };
-void run(const LaunchInfo& launch);
+void run_launch(const LaunchInfo& launch);
 
 // Shared memory of the running block, poisoned when the block starts.
 void* dynamic_shared(std::size_t bytes, std::size_t alignment, Site site);

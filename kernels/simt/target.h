@@ -80,7 +80,7 @@ void launch_converted(const Launch& launch, void (*)(P...), const A&... argument
   const auto call = [](const void* tuple) {
     std::apply(Kernel, *static_cast<const std::tuple<P...>*>(tuple));
   };
-  simt::run({.kernel = kernel_name<Kernel>(),
+  simt::run_launch({.kernel = kernel_name<Kernel>(),
              .grid = launch.grid,
              .block = launch.block,
              .shared_bytes = launch.shared_bytes,
