@@ -30,7 +30,8 @@ function(ek_simt_kernels name flavour)
   # (a generator may name a source from the build folder).
   file(RELATIVE_PATH up ${CMAKE_BINARY_DIR} ${CMAKE_SOURCE_DIR})
   target_compile_options(${name} PRIVATE -ffp-contract=off -fno-strict-aliasing
-    -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -ffile-prefix-map=${up}=)
+    -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -ffile-prefix-map=${up}=
+    -fdebug-prefix-map=${CMAKE_BINARY_DIR}=.)
   if(flavour STREQUAL "checked")
     target_compile_options(${name} PRIVATE ${ek_simt_check})
   elseif(flavour STREQUAL "sanitized")

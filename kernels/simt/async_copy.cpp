@@ -12,8 +12,8 @@ namespace ek::simt {
 
 namespace {
 
-void perform(const PendingCopy& copy, std::size_t bytes, CodeAddress pc) {
-  if (checked) check_access(copy.shared, bytes, Access::write, *current->lane, pc);
+void perform(const PendingCopy& copy, std::size_t bytes) {
+  if (checked) check_access(copy.shared, bytes, Access::write, *current->lane, copy.site);
   if (copy.global) {
     std::memcpy(copy.shared, copy.global, bytes);
   } else {
@@ -39,15 +39,14 @@ void copy_async(void* shared, const void* global, int bytes, bool valid, Site si
                        to % size != 0 ? to % size : from % size),
            site);
   }
-  const CodeAddress pc = __builtin_return_address(0);
   if (checked) {
-    if (valid) check_access(global, size, Access::read, *e.lane, pc);
-    check_access(shared, size, Access::write, *e.lane, pc);
+    if (valid) check_access(global, size, Access::read, *e.lane, site);
+    check_access(shared, size, Access::write, *e.lane, site);
     spoil(shared, size);
   }
   const PendingCopy copy{shared, valid ? global : nullptr, bytes, e.lane->group, site};
   if (e.used.copies == AsyncCopy::at_issue) {
-    perform(copy, size, pc);
+    perform(copy, size);
     if (checked) spoil(shared, size);
   } else {
     std::memset(shared, e.used.poison, size);
@@ -64,12 +63,11 @@ void copy_async_wait(int pending_groups, Site) {
   const InRuntime guard;
   Lane& lane = *running_executor("cp_async_wait").lane;
   // Copies that no commit closed belong to no group, and no wait for groups reaches them.
-  const CodeAddress pc = __builtin_return_address(0);
   const auto done = [&](const PendingCopy& copy) {
     return copy.group + unsigned(pending_groups) < lane.group;
   };
   for (const PendingCopy& copy : lane.copies) {
-    if (done(copy)) perform(copy, std::size_t(copy.bytes), pc);
+    if (done(copy)) perform(copy, std::size_t(copy.bytes));
   }
   std::erase_if(lane.copies, done);
 }

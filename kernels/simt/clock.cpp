@@ -106,7 +106,7 @@ void tick_atomic(const void* address) {
   join(object, sync.published);
 }
 
-Mark mark_of(const Lane& lane, std::uint8_t bytes, bool atomic, CodeAddress pc) {
+Mark mark_of(const Lane& lane, std::uint8_t bytes, bool atomic, Origin at) {
   const BlockClock& clock = *current->block->clock;
   return {.serial = current->block->serial,
           .block_epoch = clock.epoch,
@@ -114,7 +114,7 @@ Mark mark_of(const Lane& lane, std::uint8_t bytes, bool atomic, CodeAddress pc) 
           .thread = lane.number,
           .bytes = bytes,
           .atomic = atomic,
-          .pc = pc};
+          .at = at};
 }
 
 bool ordered_before(const Mark& mark, const Lane& lane) {

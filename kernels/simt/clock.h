@@ -34,7 +34,7 @@ struct Mark {
   std::uint16_t thread = 0;
   std::uint8_t bytes = 0;  // which of the four of a cell
   bool atomic = false;
-  CodeAddress pc = nullptr;
+  Origin at;
 };
 
 // Up to two writers and two readers of four bytes, and which of the bytes hold a value.
@@ -56,7 +56,7 @@ struct BlockClock {
   std::vector<Cell> shared;  // of the arena
 };
 
-Mark mark_of(const Lane& lane, std::uint8_t bytes, bool atomic, CodeAddress pc);
+Mark mark_of(const Lane& lane, std::uint8_t bytes, bool atomic, Origin at);
 
 // The access of `mark` comes before whatever `lane` of the running block does now.
 bool ordered_before(const Mark& mark, const Lane& lane);

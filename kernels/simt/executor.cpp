@@ -55,7 +55,7 @@ void run_threads() {
     if (escaped) {
       const std::string what = "an exception left the kernel: " + *escaped;
       escaped.reset();
-      executor.fail(what, {nullptr, 0});
+      executor.fail(what, {});
     }
     executor.thread_returned();
     Fiber::suspend();
@@ -275,14 +275,13 @@ std::string Executor::deadlock(const Block& b) const {
   return text;
 }
 
-void Executor::fail(std::string_view what, Site site, CodeAddress pc, CodeAddress other_pc) {
+void Executor::fail(std::string_view what, Origin at, Origin other) {
   failure_.what = what;
   failure_.block = block->index;
   failure_.thread = lane->index;
   failure_.of_thread = true;
-  failure_.site = site;
-  failure_.pc = pc;
-  failure_.other_pc = other_pc;
+  failure_.at = at;
+  failure_.other = other;
   failure_.set = true;
   Fiber::suspend();
   __builtin_unreachable();

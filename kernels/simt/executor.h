@@ -71,16 +71,23 @@ struct Block {
   std::shared_ptr<BlockClock> clock;  // of the checked flavour
 };
 
-// Where an access of the checked flavour happened.
-using CodeAddress = const void*;
+// Where in kernel code something happened: a site that a primitive knows, or the return address of
+// a compiler's callback; nowhere by default.
+struct Origin {
+  const void* file_or_address = nullptr;
+  int line = 0;  // 0: an address
+
+  Origin() = default;
+  Origin(Site site) : file_or_address(site.file), line(site.line) {}
+  explicit Origin(const void* return_address) : file_or_address(return_address) {}
+};
 
 struct Failure {
   bool set = false;
   std::string what;
   Dim3 block, thread;
   bool of_thread = false;  // else of the block as a whole
-  Site site{nullptr, 0};
-  CodeAddress pc = nullptr, other_pc = nullptr;
+  Origin at, other;
 };
 
 class Executor {
@@ -89,8 +96,7 @@ class Executor {
 
   // On a fiber. wait() comes back when another thread made this one runnable.
   void wait();
-  [[noreturn]] void fail(std::string_view what, Site site, CodeAddress pc = nullptr,
-                         CodeAddress other_pc = nullptr);
+  [[noreturn]] void fail(std::string_view what, Origin at, Origin other = {});
   void make_runnable(Warp& warp, std::uint32_t lanes);
   void thread_returned();
 

@@ -17,13 +17,13 @@ struct Argument {
   std::uint32_t* registers;
   int count;
   bool transposed;
-  CodeAddress pc;
+  Site site;
 };
 
 std::uint16_t element(Warp& warp, const Lane& reader, int matrix, int row, int column) {
   const Argument& source = warp.argument<Argument>(8 * matrix + row);
   const unsigned char* address = source.row + 2 * column;
-  if (checked) check_access(address, 2, Access::read, reader, source.pc);
+  if (checked) check_access(address, 2, Access::read, reader, source.site);
   std::uint16_t value;
   std::memcpy(&value, address, sizeof value);
   return value;
@@ -61,7 +61,7 @@ void load_matrices(std::uint32_t* registers, int count, bool transposed, const v
     if (off != 0) e.fail(fmt::format("ldmatrix of a row {} bytes off its alignment", off), site);
   }
   Argument argument{static_cast<const unsigned char*>(row), registers, count, transposed,
-                    __builtin_return_address(0)};
+                    site};
   warp_collective("ldmatrix", 0xFFFFFFFF, deliver, &argument,
                   site);
 }

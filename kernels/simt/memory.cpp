@@ -39,14 +39,14 @@ void* static_shared(const void* key, std::size_t bytes, std::size_t alignment, S
 namespace {
 
 Executor& checked_address(const char* name, const void* p, std::size_t bytes, Access access,
-                          Site site, CodeAddress pc) {
+                          Site site) {
   Executor& e = running_executor(name);
   const auto at = reinterpret_cast<std::uintptr_t>(p);
   if (at % bytes != 0) {
     e.fail(fmt::format("{} of {} bytes, {} bytes off its alignment", name, bytes, at % bytes),
            site);
   }
-  if (checked) check_access(p, bytes, access, *e.lane, pc);
+  if (checked) check_access(p, bytes, access, *e.lane, site);
   return e;
 }
 
@@ -54,13 +54,13 @@ Executor& checked_address(const char* name, const void* p, std::size_t bytes, Ac
 
 void load(void* to, const void* from, std::size_t bytes, Site site) {
   const InRuntime guard;
-  checked_address("load_vec", from, bytes, Access::read, site, __builtin_return_address(0));
+  checked_address("load_vec", from, bytes, Access::read, site);
   std::memcpy(to, from, bytes);
 }
 
 void store(void* to, const void* from, std::size_t bytes, Site site) {
   const InRuntime guard;
-  checked_address("store_vec", to, bytes, Access::write, site, __builtin_return_address(0));
+  checked_address("store_vec", to, bytes, Access::write, site);
   std::memcpy(to, from, bytes);
 }
 
@@ -87,7 +87,7 @@ std::uint64_t replaced(void* address, F f) {
 std::uint64_t atomic(void* address, Atomic op, std::uint64_t operand, Site site) {
   const InRuntime guard;
   const std::size_t bytes = op == Atomic::add_u64 ? 8 : 4;
-  checked_address("an atomic", address, bytes, Access::atomic, site, __builtin_return_address(0));
+  checked_address("an atomic", address, bytes, Access::atomic, site);
   if (checked) tick_atomic(address);
   const auto u = std::uint32_t(operand);
   const auto i = std::int32_t(u);
@@ -116,7 +116,7 @@ std::uint64_t atomic(void* address, Atomic op, std::uint64_t operand, Site site)
 
 std::uint32_t atomic_cas(void* address, std::uint32_t expected, std::uint32_t desired, Site site) {
   const InRuntime guard;
-  checked_address("an atomic", address, 4, Access::atomic, site, __builtin_return_address(0));
+  checked_address("an atomic", address, 4, Access::atomic, site);
   if (checked) tick_atomic(address);
   return std::uint32_t(replaced<std::uint32_t>(
       address, [=](std::uint32_t v) { return v == expected ? desired : v; }));

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include <map>
 #include <string_view>
 
 namespace ek::simt {
@@ -21,10 +22,6 @@ void erase_all(std::string& text, std::string_view part) {
 
 std::string show(Dim3 d) {
   return fmt::format("({},{},{})", d.x, d.y, d.z);
-}
-
-std::string show(Site site) {
-  return site.file ? fmt::format("{}:{}", site.file, site.line) : "an unknown line";
 }
 
 std::string kernel_title(std::string_view pretty) {
@@ -54,31 +51,41 @@ std::uintptr_t load_offset() {
   return offset;
 }
 
-}  // namespace
-
-std::string source_line(CodeAddress pc) {
-  // The callback saw the address to return to; the access lies before it.
-  const auto address = reinterpret_cast<std::uintptr_t>(pc) - 1 - load_offset();
+// A process per address: remembered, as the same few lines tend to fail.
+std::string source_line(const void* return_address) {
+  static std::map<const void*, std::string> known;
+  std::string& line = known[return_address];
+  if (!line.empty()) return line;
+  line = fmt::format("{}", return_address);
+  // The access lies before the address to return to.
+  const auto address = reinterpret_cast<std::uintptr_t>(return_address) - 1 - load_offset();
   const std::string command =
       fmt::format("addr2line -e /proc/{}/exe {:#x} 2>/dev/null", getpid(), address);
-  std::string line;
-  if (FILE* pipe = popen(command.c_str(), "r")) {
-    char buffer[512];
-    if (fgets(buffer, sizeof buffer, pipe)) line = buffer;
-    pclose(pipe);
-  }
-  if (line.empty() || line.starts_with("??")) return fmt::format("{}", pc);
+  FILE* pipe = popen(command.c_str(), "r");
+  if (!pipe) return line;
+  char buffer[512];
+  const std::string answer = fgets(buffer, sizeof buffer, pipe) ? buffer : "";
+  pclose(pipe);
+  if (answer.empty() || answer.starts_with("??")) return line;
+  line = answer.substr(answer.starts_with("./") ? 2 : 0);
   line.erase(line.find_first_of(" \n"));
   return line;
+}
+
+}  // namespace
+
+std::string show(Origin origin) {
+  if (!origin.file_or_address) return "an unknown line";
+  if (origin.line == 0) return source_line(origin.file_or_address);
+  return fmt::format("{}:{}", static_cast<const char*>(origin.file_or_address), origin.line);
 }
 
 std::string describe(const std::string& kernel, const Failure& failure) {
   std::string text = fmt::format("simt: {}: block {}", kernel, show(failure.block));
   if (failure.of_thread) text += " thread " + show(failure.thread);
   text += ": " + failure.what;
-  if (failure.site.file) text += ", " + show(failure.site);
-  if (failure.pc) text += ", " + source_line(failure.pc);
-  if (failure.other_pc) text += ", the other access at " + source_line(failure.other_pc);
+  if (failure.at.file_or_address) text += ", " + show(failure.at);
+  if (failure.other.file_or_address) text += ", the other access at " + show(failure.other);
   return text;
 }
 

@@ -22,16 +22,13 @@ void on_fault(int signal, siginfo_t* info, void*) {
   }
   in_kernel_code = false;
   if (current->lane->fiber->guard_contains(info->si_addr)) {
-    current->fail("the stack of a thread overflows", {nullptr, 0});
+    current->fail("the stack of a thread overflows", {});
   }
-  current->fail("an access to memory that faults, " + locate(info->si_addr), {nullptr, 0});
+  current->fail("an access to memory that faults, " + locate(info->si_addr), {});
 }
 
 // Fibers have little stack, and one that overflowed has none: the handler brings its own.
 void give_signal_stack() {
-  static thread_local bool given = false;
-  if (given) return;
-  given = true;
   stack_t stack{};
   if (sigaltstack(nullptr, &stack) == 0 && !(stack.ss_flags & SS_DISABLE)) return;
   static thread_local void* memory = std::malloc(kSignalStackBytes);
@@ -46,13 +43,14 @@ void give_signal_stack() {
 
 void catch_segfaults() {
   give_signal_stack();
-  static const bool installed = [] {
-    struct sigaction action {};
-    action.sa_sigaction = &on_fault;
-    action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
-    return sigaction(SIGSEGV, &action, &before) == 0;
-  }();
-  require(installed, "simt: cannot catch faults of kernels");
+  struct sigaction now {};
+  require(sigaction(SIGSEGV, nullptr, &now) == 0, "simt: cannot ask for the handler of faults");
+  if (now.sa_sigaction == &on_fault) return;
+  before = now;
+  struct sigaction ours {};
+  ours.sa_sigaction = &on_fault;
+  ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+  require(sigaction(SIGSEGV, &ours, nullptr) == 0, "simt: cannot catch faults of kernels");
 }
 
 }  // namespace ek::simt

@@ -66,11 +66,11 @@ struct Accessor {
   const Lane& lane;
   Access access;
   std::size_t bytes;
-  CodeAddress pc;
+  Origin at;
   const char* space;  // "shared" or "global"
 
-  [[noreturn]] void fail(const std::string& what, CodeAddress other = nullptr) const {
-    current->fail(what, {nullptr, 0}, pc, other);
+  [[noreturn]] void fail(const std::string& what, Origin other = {}) const {
+    current->fail(what, at, other);
   }
 
   void conflict(const Mark& mark, const char* other, std::uint8_t mask) const {
@@ -81,7 +81,7 @@ struct Accessor {
                               : "no fence and atomic on both sides lie between";
     fail(fmt::format("{} of {} memory that {} {}: {}", verb(access), space, who(mark), other,
                      missing),
-         mark.pc);
+         mark.at);
   }
 
   void visit(Cell& cell, std::uint8_t mask) const {
@@ -99,7 +99,7 @@ struct Accessor {
 
   // Remembers the access: in the entry of the same thread, of bytes that it covers, or the older.
   void note(std::array<Mark, 2>& marks, std::uint8_t mask) const {
-    const Mark mark = mark_of(lane, mask, access == Access::atomic, pc);
+    const Mark mark = mark_of(lane, mask, access == Access::atomic, at);
     Mark& newest = marks[0];
     if (newest.serial == mark.serial && newest.thread == mark.thread) {
       const bool same_time =
@@ -114,11 +114,11 @@ struct Accessor {
   }
 
   void visit_cells(std::vector<Cell>& cells, std::uintptr_t base, std::uintptr_t from) const {
-    for (std::uintptr_t at = from; at < from + bytes;) {
-      const unsigned first = unsigned(at % 4);
-      const unsigned count = unsigned(std::min<std::uintptr_t>(4 - first, from + bytes - at));
-      visit(cells[(at - base) / 4], std::uint8_t(((1u << count) - 1) << first));
-      at += count;
+    for (std::uintptr_t p = from; p < from + bytes;) {
+      const unsigned first = unsigned(p % 4);
+      const unsigned count = unsigned(std::min<std::uintptr_t>(4 - first, from + bytes - p));
+      visit(cells[(p - base) / 4], std::uint8_t(((1u << count) - 1) << first));
+      p += count;
     }
   }
 };
@@ -126,28 +126,28 @@ struct Accessor {
 }  // namespace
 
 void check_access(const void* address, std::size_t bytes, Access access, const Lane& by,
-                  CodeAddress pc) {
-  const auto at = reinterpret_cast<std::uintptr_t>(address);
+                  Origin at) {
+  const auto begin = reinterpret_cast<std::uintptr_t>(address);
   Block& block = *current->block;
-  Accessor accessor{by, access, bytes, pc, "shared"};
+  Accessor accessor{by, access, bytes, at, "shared"};
   if (block.arena.contains(address)) {
     if (!block.arena.declared(address, bytes)) {
       accessor.fail(fmt::format("{} of {} bytes past the end of shared memory", verb(access),
                                 bytes));
     }
     const auto base = reinterpret_cast<std::uintptr_t>(block.arena.begin());
-    accessor.visit_cells(block.clock->shared, base, at);
+    accessor.visit_cells(block.clock->shared, base, begin);
     return;
   }
   accessor.space = "global";
   if (Buffer* buffer = find_buffer(address)) {
     const auto base = reinterpret_cast<std::uintptr_t>(buffer->begin);
-    if (at + bytes > base + buffer->bytes) {
+    if (begin + bytes > base + buffer->bytes) {
       accessor.fail(fmt::format("{} of {} bytes, of which {} are past the end of '{}' ({} bytes)",
-                                verb(access), bytes, at + bytes - base - buffer->bytes,
+                                verb(access), bytes, begin + bytes - base - buffer->bytes,
                                 buffer->name, buffer->bytes));
     }
-    accessor.visit_cells(buffer->cells, base / 4 * 4, at);
+    accessor.visit_cells(buffer->cells, base / 4 * 4, begin);
     return;
   }
   if (uninteresting(address)) return;

@@ -9,7 +9,8 @@ using ek::simt::Access;
 inline void note(const void* address, std::size_t bytes, Access access, const void* pc) {
   if (!ek::simt::in_kernel_code) return;
   ek::simt::in_kernel_code = false;
-  ek::simt::check_access(address, bytes, access, *ek::simt::current->lane, pc);
+  ek::simt::check_access(address, bytes, access, *ek::simt::current->lane,
+                         ek::simt::Origin(pc));
   ek::simt::in_kernel_code = true;
 }
 
