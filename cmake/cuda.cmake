@@ -1,7 +1,11 @@
 # CUDA, where it is wanted and found: sets EK_HAS_CUDA. docs/cuda.md says how to get the toolkit.
 set(EK_CUDA AUTO CACHE STRING "the CUDA backend: AUTO (where nvcc is found), ON (must be), OFF")
 set_property(CACHE EK_CUDA PROPERTY STRINGS AUTO ON OFF)
-set(EK_CUDA_ARCHITECTURES "80-real;90" CACHE STRING
+set(ek_default_architectures "80-real;90")
+if(DEFINED ENV{EK_CUDA_ARCHITECTURES})
+  set(ek_default_architectures $ENV{EK_CUDA_ARCHITECTURES})
+endif()
+set(EK_CUDA_ARCHITECTURES "${ek_default_architectures}" CACHE STRING
   "GPU architectures: by default machine code for 80 and 90, and PTX of 90 for later ones")
 option(EK_WITH_CUDNN "use cuDNN where it is found" ON)
 option(EK_WITH_CUBLAS "use cuBLAS where it is found" ON)

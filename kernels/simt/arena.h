@@ -14,7 +14,7 @@ class SharedArena {
   static constexpr std::size_t kMaxBytes = 227 * 1024;       // of a block, Hopper's limit
   static constexpr std::size_t kMaxStaticBytes = 48 * 1024;  // what nvcc accepts
 
-  static constexpr std::size_t kArenaBytes = 256 * 1024;     // with room for red zones
+  static constexpr std::size_t kArenaBytes = 256 * 1024;  // with room for red zones
 
   SharedArena();
 

@@ -17,8 +17,7 @@ enum class Access { read, write, atomic };
 // Ends the launch when the access is out of bounds, reads what nobody wrote, or touches memory that
 // another thread touched with nothing in between that orders the two. `by` is a lane of the running
 // warp.
-void check_access(const void* address, std::size_t bytes, Access access, const Lane& by,
-                  Origin at);
+void check_access(const void* address, std::size_t bytes, Access access, const Lane& by, Origin at);
 
 // An asynchronous copy is under way into [shared, shared + bytes): unreadable until it is waited
 // for.

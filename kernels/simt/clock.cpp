@@ -22,8 +22,7 @@ bool knows(const Knowledge& knowledge, const Mark& mark) {
   if (found == knowledge.end()) return false;
   if (mark.block_epoch < found->second.epoch) return true;
   const auto warp = found->second.lanes.find(mark.thread / 32);
-  return warp != found->second.lanes.end() &&
-         warp->second[mark.thread % 32] >= mark.lane_epoch;
+  return warp != found->second.lanes.end() && warp->second[mark.thread % 32] >= mark.lane_epoch;
 }
 
 }  // namespace

@@ -138,7 +138,7 @@ Executor& running_executor(const char* primitive);
 extern constinit thread_local bool in_kernel_code;
 struct InRuntime {
   InRuntime() { in_kernel_code = false; }
-  ~InRuntime() { in_kernel_code = true; }
+  ~InRuntime() { in_kernel_code = current != nullptr; }  // null: called outside a kernel
 };
 
 // Waits until all lanes of `mask` brought the same operation, and runs it once for all of them.

@@ -58,8 +58,7 @@ struct FiberSwitch {
 Fiber::Fiber(Entry entry, unsigned ordinal) : entry_(entry) {
   const std::size_t page = std::size_t(sysconf(_SC_PAGESIZE));
   bytes_ = page + kStackBytes;
-  void* memory =
-      mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   require(memory != MAP_FAILED, "simt: no memory for a stack of {} bytes", bytes_);
   memory_ = static_cast<unsigned char*>(memory);
   if (mprotect(memory_, page, PROT_NONE) != 0) {
@@ -78,8 +77,8 @@ void Fiber::forget() {
   // Frames that are never left stay poisoned otherwise, for whatever runs here next.
   unpoison(memory_ + (bytes_ - kStackBytes), kStackBytes);
   const std::size_t page = bytes_ - kStackBytes;
-  context_ = context::make_fcontext(top_, std::size_t(top_ - memory_) - page,
-                                    &FiberSwitch::first_frame);
+  context_ =
+      context::make_fcontext(top_, std::size_t(top_ - memory_) - page, &FiberSwitch::first_frame);
 }
 
 void Fiber::resume() {

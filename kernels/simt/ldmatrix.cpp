@@ -60,10 +60,8 @@ void load_matrices(std::uint32_t* registers, int count, bool transposed, const v
     const auto off = reinterpret_cast<std::uintptr_t>(row) % 16;
     if (off != 0) e.fail(fmt::format("ldmatrix of a row {} bytes off its alignment", off), site);
   }
-  Argument argument{static_cast<const unsigned char*>(row), registers, count, transposed,
-                    site};
-  warp_collective("ldmatrix", 0xFFFFFFFF, deliver, &argument,
-                  site);
+  Argument argument{static_cast<const unsigned char*>(row), registers, count, transposed, site};
+  warp_collective("ldmatrix", 0xFFFFFFFF, deliver, &argument, site);
 }
 
 }  // namespace ek::simt

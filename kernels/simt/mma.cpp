@@ -37,7 +37,8 @@ void multiply(Warp& warp, int k_count, const double (*a)[16], const double (*b)[
   }
 }
 
-// A (16 x 8): a0 (g, t), a1 (g+8, t), a2 (g, t+4), a3 (g+8, t+4). B (8 x 8): b0 (t, g), b1 (t+4, g).
+// A (16 x 8): a0 (g, t), a1 (g+8, t), a2 (g, t+4), a3 (g+8, t+4). B (8 x 8): b0 (t, g), b1 (t+4,
+// g).
 void multiply_tf32(Warp& warp, std::uint32_t) {
   double a[16][16], b[16][8];
   for (int i = 0; i < 32; ++i) {

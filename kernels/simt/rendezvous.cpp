@@ -92,8 +92,7 @@ void warp_collective(const char* name, std::uint32_t mask, WarpOperation operati
     const Lane& other = warp.lanes[std::size_t(std::countr_zero(rest))];
     if (other.operation == operation && other.mask == mask && same(other.site, site)) continue;
     e.fail(fmt::format("{} with mask {:#x} while lane {} waits at {} with mask {:#x}, {}", name,
-                       mask, other.number % 32, other.operation_name, other.mask,
-                       show(other.site)),
+                       mask, other.number % 32, other.operation_name, other.mask, show(other.site)),
            site);
   }
   lane.operation = operation;

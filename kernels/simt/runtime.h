@@ -26,8 +26,8 @@ struct Site {
   }
 };
 
-// Ends the launch: run_launch() throws ek::Error with kernel, block, thread and site. Nothing is unwound,
-// so the locals of a kernel must need no destructor.
+// Ends the launch: run_launch() throws ek::Error with kernel, block, thread and site. Nothing is
+// unwound, so the locals of a kernel must need no destructor.
 [[noreturn]] void fail_kernel(const char* what, Site site);
 
 // One launch. `call` runs the kernel for the current thread.

@@ -132,8 +132,8 @@ void check_access(const void* address, std::size_t bytes, Access access, const L
   Accessor accessor{by, access, bytes, at, "shared"};
   if (block.arena.contains(address)) {
     if (!block.arena.declared(address, bytes)) {
-      accessor.fail(fmt::format("{} of {} bytes past the end of shared memory", verb(access),
-                                bytes));
+      accessor.fail(
+          fmt::format("{} of {} bytes past the end of shared memory", verb(access), bytes));
     }
     const auto base = reinterpret_cast<std::uintptr_t>(block.arena.begin());
     accessor.visit_cells(block.clock->shared, base, begin);
@@ -156,8 +156,8 @@ void check_access(const void* address, std::size_t bytes, Access access, const L
 
 void spoil(const void* shared, std::size_t bytes) {
   Block& block = *current->block;
-  const std::size_t first = std::size_t(static_cast<const unsigned char*>(shared) -
-                                        block.arena.begin()) / 4;
+  const std::size_t first =
+      std::size_t(static_cast<const unsigned char*>(shared) - block.arena.begin()) / 4;
   for (std::size_t i = first; i < first + bytes / 4; ++i) block.clock->shared[i].written = 0;
 }
 

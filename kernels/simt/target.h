@@ -81,12 +81,12 @@ void launch_converted(const Launch& launch, void (*)(P...), const A&... argument
     std::apply(Kernel, *static_cast<const std::tuple<P...>*>(tuple));
   };
   simt::run_launch({.kernel = kernel_name<Kernel>(),
-             .grid = launch.grid,
-             .block = launch.block,
-             .shared_bytes = launch.shared_bytes,
-             .call = call,
-             .arguments = &values,
-             .arguments_bytes = sizeof values});
+                    .grid = launch.grid,
+                    .block = launch.block,
+                    .shared_bytes = launch.shared_bytes,
+                    .call = call,
+                    .arguments = &values,
+                    .arguments_bytes = sizeof values});
 }
 
 // launch<&kernel<...>>({grid, block, shared_bytes, stream}, arguments...). Arguments are converted
@@ -100,8 +100,8 @@ void launch(const Launch& shape, const A&... arguments) {
 
 // No constructor runs in shared memory on a device, and no destructor.
 template <class T>
-constexpr bool plain_storage =
-    std::is_trivially_default_constructible_v<T> && std::is_trivially_destructible_v<T>;
+constexpr bool plain_storage = std::conjunction_v<std::is_trivially_default_constructible<T>,
+                                                  std::is_trivially_destructible<T>>;
 
 // All dynamic shared memory of the kernel as one struct.
 template <class T>
@@ -116,8 +116,7 @@ inline constexpr char shared_key = 0;
 template <class T, class Key>
 T& static_shared_memory(Site site = Site::here()) {
   static_assert(plain_storage<T>, "shared memory is not constructed");
-  return *static_cast<T*>(
-      simt::static_shared(&shared_key<Key>, sizeof(T), alignof(T), site));
+  return *static_cast<T*>(simt::static_shared(&shared_key<Key>, sizeof(T), alignof(T), site));
 }
 
 // EK_SHARED(name, type): a static shared variable, for example EK_SHARED(tile, float[32][33]).

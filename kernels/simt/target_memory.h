@@ -8,16 +8,16 @@ namespace ek::kernels::simt_target {
 
 template <class V>
 V load_vec(const void* from, Site site = Site::here()) {
-  static_assert(std::is_trivially_copyable_v<V> && (sizeof(V) == 4 || sizeof(V) == 8 ||
-                                                    sizeof(V) == 16));
+  static_assert(std::is_trivially_copyable_v<V> &&
+                (sizeof(V) == 4 || sizeof(V) == 8 || sizeof(V) == 16));
   V value;
   simt::load(&value, from, sizeof value, site);
   return value;
 }
 template <class V>
 void store_vec(void* to, const V& value, Site site = Site::here()) {
-  static_assert(std::is_trivially_copyable_v<V> && (sizeof(V) == 4 || sizeof(V) == 8 ||
-                                                    sizeof(V) == 16));
+  static_assert(std::is_trivially_copyable_v<V> &&
+                (sizeof(V) == 4 || sizeof(V) == 8 || sizeof(V) == 16));
   simt::store(to, &value, sizeof value, site);
 }
 

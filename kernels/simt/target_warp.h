@@ -33,9 +33,8 @@ inline int __all_sync(unsigned mask, int predicate, Site site = Site::here()) {
 // The types that CUDA shuffles.
 template <class T>
 concept Shuffled = std::is_same_v<T, int> || std::is_same_v<T, unsigned> ||
-                   std::is_same_v<T, long> || std::is_same_v<T, unsigned long> ||
-                   std::is_same_v<T, long long> || std::is_same_v<T, unsigned long long> ||
-                   std::is_same_v<T, float> || std::is_same_v<T, double>;
+    std::is_same_v<T, long> || std::is_same_v<T, unsigned long> || std::is_same_v<T, long long> ||
+    std::is_same_v<T, unsigned long long> || std::is_same_v<T, float> || std::is_same_v<T, double>;
 
 template <Shuffled T>
 T shuffle_as(unsigned mask, T value, simt::Shuffle kind, int operand, int width, Site site) {
@@ -48,8 +47,7 @@ T __shfl_sync(unsigned mask, T value, int lane, int width = 32, Site site = Site
   return shuffle_as(mask, value, simt::Shuffle::index, lane, width, site);
 }
 template <Shuffled T>
-T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32,
-                 Site site = Site::here()) {
+T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32, Site site = Site::here()) {
   return shuffle_as(mask, value, simt::Shuffle::up, int(delta), width, site);
 }
 template <Shuffled T>
@@ -58,8 +56,7 @@ T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32,
   return shuffle_as(mask, value, simt::Shuffle::down, int(delta), width, site);
 }
 template <Shuffled T>
-T __shfl_xor_sync(unsigned mask, T value, int lane_mask, int width = 32,
-                  Site site = Site::here()) {
+T __shfl_xor_sync(unsigned mask, T value, int lane_mask, int width = 32, Site site = Site::here()) {
   return shuffle_as(mask, value, simt::Shuffle::exclusive_or, lane_mask, width, site);
 }
 

@@ -158,8 +158,8 @@ std::vector<float> run_double_buffered() {
   constexpr int tiles = 5;
   const simt::Guarded<float> x(simt::test::counting(4 * tiles * kThreads), "x");
   simt::Guarded<float> y(kThreads, "y");
-  launch<&double_buffered>({1, kThreads, sizeof(Stages)},
-                           reinterpret_cast<const float4*>(x.data()), tiles, y.data());
+  launch<&double_buffered>({1, kThreads, sizeof(Stages)}, reinterpret_cast<const float4*>(x.data()),
+                           tiles, y.data());
   return y.values();
 }
 
@@ -205,12 +205,15 @@ std::vector<Fault> correct_kernels() {
             })),
       clean("counts by atomics", run_counts, constant(4, all / 4)),
       clean("ticket sum", run_ticket, constant(2, float(all * (all - 1) / 2))),
-      clean("double buffer of asynchronous copies", run_double_buffered, expected([](int t) {
-              const int from = (t + 1) % n;
-              float sum = 0;
-              for (int tile = 0; tile < 5; ++tile) sum += float(4 * (tile * n + from) + 3);
-              return from == 7 ? 0.0f : sum;
-            }, n)),
+      clean("double buffer of asynchronous copies", run_double_buffered,
+            expected(
+                [](int t) {
+                  const int from = (t + 1) % n;
+                  float sum = 0;
+                  for (int tile = 0; tile < 5; ++tile) sum += float(4 * (tile * n + from) + 3);
+                  return from == 7 ? 0.0f : sum;
+                },
+                n)),
   };
 }
 

@@ -134,9 +134,8 @@ TEMPLATE_TEST_CASE("simt affine, add_scaled and fill", "", float, double) {
                [](std::int64_t n, const T* a, const T* b, T* y) {
                  add_scaled<Cpu, T>({}, n, a, -0.3, b, y);
                });
-  check_two<T>(
-      [](std::int64_t n, const T*, const T*, T* y) { fill<Simt, T>({}, n, 0.7, y); },
-      [](std::int64_t n, const T*, const T*, T* y) { fill<Cpu, T>({}, n, 0.7, y); });
+  check_two<T>([](std::int64_t n, const T*, const T*, T* y) { fill<Simt, T>({}, n, 0.7, y); },
+               [](std::int64_t n, const T*, const T*, T* y) { fill<Cpu, T>({}, n, 0.7, y); });
 }
 
 // In place, which the header allows.
@@ -183,6 +182,5 @@ TEST_CASE("simt bf16 arithmetic") {
   }
   const auto filled =
       in_all_orders<bf16>(count, 0, [&](bf16* to) { fill<Simt, bf16>({}, count, 0.7, to); });
-  REQUIRE(ek::test::same_bits(filled,
-                              std::vector<bf16>(count, ek::math::float_to_bf16(0.7f))));
+  REQUIRE(ek::test::same_bits(filled, std::vector<bf16>(count, ek::math::float_to_bf16(0.7f))));
 }

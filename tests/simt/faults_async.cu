@@ -132,9 +132,10 @@ std::vector<Fault> async_faults() {
   std::vector<float> previous{0};
   for (int t = 1; t < kThreads; ++t) previous.push_back(float(t - 1));
   return {
-      {"cp.async read before the wait", "order", "order", "error", run_case<&read_before_wait>, same},
-      {"cp.async waits for a group too few", "order", "order", "error", run_case<&waits_for_too_few>,
+      {"cp.async read before the wait", "order", "order", "error", run_case<&read_before_wait>,
        same},
+      {"cp.async waits for a group too few", "order", "order", "error",
+       run_case<&waits_for_too_few>, same},
       {"no barrier after the wait", "order", "order", "error", run_case<&no_barrier_after_wait>,
        previous},
       {"cp.async never waited for", "error", "error", "error", run_case<&never_waited>, same},
@@ -142,7 +143,8 @@ std::vector<Fault> async_faults() {
       {"cp.async into what others still read", "order", "order", "error",
        run_case<&overwritten_in_flight>, same},
       {"misaligned cp.async", "error", "error", "error", run_case<&misaligned_copy>, same},
-      {"cp.async past the end of a buffer", "error", "error", "error", run_case<&copy_past_end>, same},
+      {"cp.async past the end of a buffer", "error", "error", "error", run_case<&copy_past_end>,
+       same},
       {"misaligned ldmatrix", "error", "error", "error", run_case<&misaligned_matrix>, same},
       {"ldmatrix before __syncwarp", "missed", "missed", "error", run_case<&matrix_before_syncwarp>,
        same},

@@ -75,14 +75,16 @@ std::vector<Fault> block_faults() {
   const std::vector<float> sum{kBlocks};
   return {
       {"ticket without a fence", "missed", "missed", "error", run_case<&no_fence>, sum},
-      {"ticket without a fence behind it", "missed", "missed", "error", run_case<&no_fence_after>, sum},
+      {"ticket without a fence behind it", "missed", "missed", "error", run_case<&no_fence_after>,
+       sum},
       {"ticket before another thread's write", "missed", "missed", "error",
        run_case<&ticket_too_early>, sum},
-      {"two blocks write one place", "order", "order", "error", run_case<&two_blocks_one_place>, sum},
-      {"a block reads another one's result", "order", "order", "error", run_case<&reads_another_block>,
+      {"two blocks write one place", "order", "order", "error", run_case<&two_blocks_one_place>,
        sum},
-      {"a counter without an atomic", "missed", "missed", "error", run_case<&unsynchronised_counter>,
-       sum},
+      {"a block reads another one's result", "order", "order", "error",
+       run_case<&reads_another_block>, sum},
+      {"a counter without an atomic", "missed", "missed", "error",
+       run_case<&unsynchronised_counter>, sum},
   };
 }
 

@@ -87,13 +87,14 @@ std::vector<Fault> warp_faults() {
   const auto same = counting(32);
   return {
       {"no __syncwarp", "order", "order", "error", run_case<&missing_syncwarp>, neighbours()},
-      {"a shuffle in place of __syncwarp", "missed", "missed", "error", run_case<&shuffle_for_syncwarp>,
-       neighbours()},
+      {"a shuffle in place of __syncwarp", "missed", "missed", "error",
+       run_case<&shuffle_for_syncwarp>, neighbours()},
       {"shuffle in a branch", "error", "error", "error", run_case<&shuffle_in_branch>, same},
       {"mma in a branch", "error", "error", "error", run_case<&mma_in_branch>, same},
-      {"shuffle from a lane outside the mask", "error", "error", "error", run_case<&lane_outside_mask>,
+      {"shuffle from a lane outside the mask", "error", "error", "error",
+       run_case<&lane_outside_mask>, same},
+      {"a mask without the caller", "error", "error", "error", run_case<&mask_without_caller>,
        same},
-      {"a mask without the caller", "error", "error", "error", run_case<&mask_without_caller>, same},
       {"two different shuffles", "error", "error", "error", run_case<&two_shuffles>, same},
       {"__syncwarp with returned lanes", "error", "error", "error", run_case<&syncwarp_of_returned>,
        same},

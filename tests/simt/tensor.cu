@@ -20,8 +20,8 @@ __global__ void tf32_once(const float* a, const float* b, const float* c, bool r
   const auto bits = [&](float x) { return round ? to_tf32(x) : std::bit_cast<std::uint32_t>(x); };
   float sum[4];
   load_c(c, sum);
-  const std::uint32_t fa[4] = {bits(a[g * 8 + t]), bits(a[(g + 8) * 8 + t]),
-                               bits(a[g * 8 + t + 4]), bits(a[(g + 8) * 8 + t + 4])};
+  const std::uint32_t fa[4] = {bits(a[g * 8 + t]), bits(a[(g + 8) * 8 + t]), bits(a[g * 8 + t + 4]),
+                               bits(a[(g + 8) * 8 + t + 4])};
   const std::uint32_t fb[2] = {bits(b[t * 8 + g]), bits(b[(t + 4) * 8 + g])};
   mma_tf32(sum, fa, fb);
   store_c(sum, d);

@@ -124,8 +124,8 @@ TEST_CASE("mma fragments lie where the PTX ISA says") {
     const Matrix a8 = integers(16 * 8, seed), b8 = integers(8 * 8, seed + 10);
     const Matrix a16 = integers(16 * 16, seed), b16 = integers(16 * 8, seed + 10);
     const Matrix c = integers(16 * 8, seed + 20);
-    for (const MmaRounding rounding : {MmaRounding::hopper, MmaRounding::ampere,
-                                       MmaRounding::exact, MmaRounding::chain}) {
+    for (const MmaRounding rounding :
+         {MmaRounding::hopper, MmaRounding::ampere, MmaRounding::exact, MmaRounding::chain}) {
       const ScopedOptions scope({.mma = rounding});
       CHECK(mma_tf32_once(a8, b8, c) == naive(a8, b8, c));
       CHECK(mma_bf16_gathered(a16, b16, c) == naive(a16, b16, c));
