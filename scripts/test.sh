@@ -26,7 +26,7 @@ scripts/build.sh --all
 if ((full)); then
   # Where nvcc is found, the CUDA kernels must compile.
   if ninja -C build/release -t query ek_kernels_cuda > /dev/null 2>&1; then
-    ninja -C build/release ek_kernels_cuda >&2
+    ninja -C build/release ek_kernels_cuda ek_test_kernels_cuda >&2
   fi
   ctest --preset release "${select[@]}"
   scripts/build.sh --all --preset sanitize

@@ -24,8 +24,8 @@ std::vector<int> counted(int from, int to) {
 // Whole messages: kernel, block, thread, cause, line.
 TEST_CASE("failures of a launch are one line") {
   CHECK(error_of(launch_named) ==
-        "simt: named<float, 7>: block (0,0,0) thread (8,0,0): returned while 1 threads wait at a "
-        "barrier, tests/simt/errors.cu:13");
+        "simt: named<float, 7>: block (0,0,0) thread (7,0,0): at a barrier that 7 threads of the "
+        "block can never reach: they have returned, tests/simt/errors.cu:13");
   CHECK(error_of(launch_throwing) ==
         "simt: throws: block (0,0,0) thread (3,0,0): an exception left the kernel: out of luck");
   CHECK(error_of(launch_refusing) ==
