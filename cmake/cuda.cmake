@@ -46,8 +46,9 @@ endif()
 function(ek_cuda_options name)
   target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR})
   target_link_libraries(${name} PUBLIC CUDA::cudart fmt::fmt)
-  # CMake 3.25 does not know C++20 for nvcc 13. The relaxed flag lets device code call constexpr
+  # CMake 3.25 does not know C++20 for nvcc 13, and must not insist on it. The relaxed flag lets device code call constexpr
   # functions of the standard library, such as std::bit_cast.
   target_compile_options(${name} PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;\
 --expt-relaxed-constexpr;--Werror=cross-execution-space-call;-Xcompiler=-Wall,-Wextra>")
+  set_target_properties(${name} PROPERTIES CUDA_STANDARD_REQUIRED OFF)
 endfunction()

@@ -11,6 +11,10 @@
 
 namespace ek::simt {
 
+bool address_sanitizer() {
+  return kAddressSanitizer;
+}
+
 namespace {
 std::size_t rounded_up(std::size_t value, std::size_t step) {
   return (value + step - 1) / step * step;

@@ -53,9 +53,9 @@ void run_threads() {
     }
     // Only here, outside the catch block, may the fiber be left for good.
     if (escaped) {
-      const std::string what = "an exception left the kernel: " + *escaped;
+      std::string what = "an exception left the kernel: " + *escaped;
       escaped.reset();
-      executor.fail(what, {});
+      executor.fail(std::move(what), {});
     }
     executor.thread_returned();
     Fiber::suspend();
@@ -275,8 +275,8 @@ std::string Executor::deadlock(const Block& b) const {
   return text;
 }
 
-void Executor::fail(std::string_view what, Origin at, Origin other) {
-  failure_.what = what;
+void Executor::fail(std::string&& what, Origin at, Origin other) {
+  failure_.what = std::move(what);
   failure_.block = block->index;
   failure_.thread = lane->index;
   failure_.of_thread = true;

@@ -96,7 +96,9 @@ class Executor {
 
   // On a fiber. wait() comes back when another thread made this one runnable.
   void wait();
-  [[noreturn]] void fail(std::string_view what, Origin at, Origin other = {});
+  // fail() never comes back and nothing of the fiber is destroyed: it takes the text away from its
+  // caller, whose statement must hold no other temporary that owns memory.
+  [[noreturn]] void fail(std::string&& what, Origin at, Origin other = {});
   void make_runnable(Warp& warp, std::uint32_t lanes);
   void thread_returned();
 

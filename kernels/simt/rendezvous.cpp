@@ -37,9 +37,9 @@ void arrive_at_barrier(Executor& e, int vote, Site site) {
            site);
   }
   if (block.arrived > 0 && !same(site, block.barrier_site)) {
-    e.fail(fmt::format("at a barrier while {} threads wait at another one, {}", block.arrived,
-                       show(block.barrier_site)),
-           site);
+    std::string what = fmt::format("at a barrier while {} threads wait at another one, {}",
+                                   block.arrived, show(block.barrier_site));
+    e.fail(std::move(what), site);
   }
   block.barrier_site = site;
   block.votes += vote;
@@ -91,9 +91,10 @@ void warp_collective(const char* name, std::uint32_t mask, WarpOperation operati
   for (std::uint32_t rest = mask & warp.at_operation; rest != 0; rest &= rest - 1) {
     const Lane& other = warp.lanes[std::size_t(std::countr_zero(rest))];
     if (other.operation == operation && other.mask == mask && same(other.site, site)) continue;
-    e.fail(fmt::format("{} with mask {:#x} while lane {} waits at {} with mask {:#x}, {}", name,
-                       mask, other.number % 32, other.operation_name, other.mask, show(other.site)),
-           site);
+    std::string what =
+        fmt::format("{} with mask {:#x} while lane {} waits at {} with mask {:#x}, {}", name, mask,
+                    other.number % 32, other.operation_name, other.mask, show(other.site));
+    e.fail(std::move(what), site);
   }
   lane.operation = operation;
   lane.operation_name = name;

@@ -29,4 +29,7 @@ inline void make_poison(const void*, std::size_t) {}
 inline void unpoison(const void*, std::size_t) {}
 #endif
 
+// Whether the executor was built with it, for code that was not.
+bool address_sanitizer();
+
 }  // namespace ek::simt

@@ -69,8 +69,8 @@ struct Accessor {
   Origin at;
   const char* space;  // "shared" or "global"
 
-  [[noreturn]] void fail(const std::string& what, Origin other = {}) const {
-    current->fail(what, at, other);
+  [[noreturn]] void fail(std::string&& what, Origin other = {}) const {
+    current->fail(std::move(what), at, other);
   }
 
   void conflict(const Mark& mark, const char* other, std::uint8_t mask) const {
@@ -79,9 +79,9 @@ struct Accessor {
     const char* missing = mark.serial == current->block->serial
                               ? "no barrier lies between"
                               : "no fence and atomic on both sides lie between";
-    fail(fmt::format("{} of {} memory that {} {}: {}", verb(access), space, who(mark), other,
-                     missing),
-         mark.at);
+    std::string what = fmt::format("{} of {} memory that {} {}: {}", verb(access), space, who(mark),
+                                   other, missing);
+    fail(std::move(what), mark.at);
   }
 
   void visit(Cell& cell, std::uint8_t mask) const {
@@ -151,7 +151,8 @@ void check_access(const void* address, std::size_t bytes, Access access, const L
     return;
   }
   if (uninteresting(address)) return;
-  accessor.fail(fmt::format("{} of {} bytes, {}", verb(access), bytes, locate(address)));
+  std::string what = fmt::format("{} of {} bytes, {}", verb(access), bytes, locate(address));
+  accessor.fail(std::move(what));
 }
 
 void spoil(const void* shared, std::size_t bytes) {

@@ -53,7 +53,7 @@ TEST_CASE("a launch that no device would take") {
 
 // The address sanitizer reports an overflow by itself, and ends the process.
 TEST_CASE("a stack that overflows is a failure of the launch") {
-  if (kAddressSanitizer) return;
+  if (address_sanitizer()) return;
   CHECK(error_of(launch_overflowing) ==
         "simt: overflows: block (0,0,0) thread (0,0,0): the stack of a thread overflows");
 }

@@ -57,7 +57,7 @@ std::string outcome_apart(const Fault& fault) {
   REQUIRE(child >= 0);
   if (child == 0) {
     close(ends[0]);
-    if (kAddressSanitizer && !freopen("/dev/null", "w", stderr)) _exit(3);
+    if (address_sanitizer() && !freopen("/dev/null", "w", stderr)) _exit(3);
     const std::string outcome = outcome_of(fault);
     const auto written = write(ends[1], outcome.data(), outcome.size());
     _exit(written == ssize_t(outcome.size()) ? 0 : 3);

@@ -3,17 +3,20 @@
 #include "kernels/simt/checked.h"
 #include "kernels/simt/sanitizer.h"
 
-#ifdef EK_ADDRESS_SANITIZER
+// Asked by the sanitizers' libraries, where they are linked.
+static_assert(ek::simt::test::kSanitizerExit == 99);
 extern "C" const char* __asan_default_options() {
-  return "exitcode=99:detect_stack_use_after_return=0";
+  return "exitcode=99";
 }
-#endif
+extern "C" const char* __ubsan_default_options() {
+  return "exitcode=99";
+}
 
 namespace ek::simt::test {
 
 Flavour flavour() {
   if (checked) return Flavour::checked;
-  return kAddressSanitizer ? Flavour::sanitized : Flavour::plain;
+  return address_sanitizer() ? Flavour::sanitized : Flavour::plain;
 }
 
 std::vector<Options> some_orders() {
