@@ -1,4 +1,5 @@
 // ek-bench-step: times whole training steps on made-up data.
+#include "apps/support/bench_data.h"  // bench_with_data
 #include "apps/support/bench_step.h"  // bench_step
 #include "apps/support/cli.h"         // CommonOptions, run_program
 #include "engine/precision.h"         // runnable_precision
@@ -9,18 +10,38 @@ std::string summary(const nlohmann::json& r) {
   const auto& ms = r["step_ms"];
   return fmt::format(
       "{} {} batch {} {}, {} threads: median {:.1f} ms (min {:.1f}, p90 {:.1f}, {} steps), "
-      "{:.0f} images/s, peak {:.1f} MiB, {} allocations in the timed steps\n",
+      "{:.0f} images/s, peak {:.1f} MiB (predicted {:.1f}), {} allocations in the timed steps\n",
       r["model"].get<std::string>(), r["task"].get<std::string>(), r["batch"].get<std::int64_t>(),
       r["precision"].get<std::string>(), r["threads"].get<int>(), ms["median"].get<double>(),
       ms["min"].get<double>(), ms["p90"].get<double>(), r["steps"].get<std::int64_t>(),
       r["images_per_s"].get<double>(), r["peak_bytes"].get<double>() / 1048576,
+      r["predicted_peak_bytes"].get<double>() / 1048576,
       r["steady_allocations"].get<std::int64_t>());
+}
+
+std::string data_summary(const nlohmann::json& r) {
+  const auto median = [&](const char* key) { return r[key]["median"].get<double>(); };
+  const auto least = [&](const char* key) { return r[key]["min"].get<double>(); };
+  return fmt::format(
+      "{} {} on {} ({}) batch {} {}, {} threads, {} rounds, median (min) ms:\n"
+      "  step on a ready batch        {:9.2f} ({:.2f})\n"
+      "  with loading                 {:9.2f} ({:.2f})  waited {:.3f}; one thread makes it in "
+      "{:.3f}\n"
+      "  with loading and evaluation  {:9.2f} ({:.2f})  {} images a step: one evaluation in {} "
+      "steps\n",
+      r["model"].get<std::string>(), r["task"].get<std::string>(), r["source"].get<std::string>(),
+      r["augment"].get<std::string>(), r["batch"].get<std::int64_t>(),
+      r["precision"].get<std::string>(), r["threads"].get<int>(), r["steps"].get<std::int64_t>(),
+      median("step_ms"), least("step_ms"), median("step_ms_with_data"), least("step_ms_with_data"),
+      median("wait_ms"), r["prepare_ms"].get<double>(), median("step_ms_with_data_and_evaluation"),
+      least("step_ms_with_data_and_evaluation"), r["evaluated_images_per_step"].get<std::int64_t>(),
+      r["steps_per_epoch"].get<std::int64_t>());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Times whole training steps on made-up data, without loading and augmentation."};
+  CLI::App app{"Times whole training steps, on made-up data unless --with-data names some."};
   ek::CommonOptions common;
   ek::BenchStepOptions o;
   std::string precision = "float32";
@@ -37,14 +58,20 @@ int main(int argc, char** argv) {
   app.add_option("--steps", o.steps, "timed steps");
   app.add_option("--warmup", o.warmup, "steps before them");
   app.add_option("--pool", o.pool, "distinct batches, rotated");
-  app.add_option("--profile", o.profile, "write the per-op table of 5 further steps to this file");
+  app.add_option("--with-data", o.with_data,
+                 "a data set as for ek-train: steps on ready batches, with loading, and with "
+                 "loading and evaluation, in turns");
+  app.add_option("--augment", o.augment, "the training pipeline of --with-data");
+  app.add_option("--profile", o.profile,
+                 "write per-op, per-shape and per-layer tables of 5 further steps to this file");
   app.add_option("--trace", o.trace, "write their Chrome trace to this file");
   app.add_flag("--json", json, "print one JSON object");
   return ek::run_program(argc, argv, app, [&] {
     o.precision = ek::runnable_precision(precision);
     o.seed = common.seed.value_or(0);
-    const nlohmann::json result = ek::bench_step(o);
-    fmt::print("{}", json ? result.dump() + "\n" : summary(result));
+    const bool data = !o.with_data.empty();
+    const nlohmann::json result = data ? ek::bench_with_data(o) : ek::bench_step(o);
+    fmt::print("{}", json ? result.dump() + "\n" : data ? data_summary(result) : summary(result));
     return 0;
   });
 }

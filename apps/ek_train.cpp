@@ -6,6 +6,8 @@
 #include "apps/support/progress.h"     // ProgressPrinter
 #include "apps/support/recipes.h"      // load_recipe, list_recipes
 #include "methods/precision_report.h"  // precision_report
+#include "methods/price.h"             // price_training, price_table
+#include "methods/step_profile.h"      // StepProfile
 #include "methods/trainer.h"           // train, audit_training
 
 namespace {
@@ -19,6 +21,7 @@ struct Options {
   std::string recipe, precision;
   std::vector<std::string> sets;
   bool list = false, describe = false, audit = false, autotune = false;
+  bool price = false;
   std::string stage1, tuning;
 };
 
@@ -44,6 +47,14 @@ void add_options(CLI::App& app, Options& o) {
                "compare the method's derivatives with finite differences in float64, and stop");
   app.add_flag("--autotune", o.autotune, "choose kernel variants by measuring (none on the CPU)");
   app.add_option("--tuning", o.tuning, "replay the choices of a tuning.json (none on the CPU)");
+  app.add_flag("--price", o.price,
+               "print the peak of tensor memory that the run will reach, and stop");
+  app.add_option(
+      "--profile", o.train.profile,
+      fmt::format("write per-op, per-shape and per-layer tables of {} steps, after {} of "
+                  "warm-up, to this file",
+                  ek::StepProfile::default_steps, ek::StepProfile::default_warmup));
+  app.add_option("--trace", o.train.trace, "write the Chrome trace of the same steps to this file");
   app.add_flag("--list", o.list, "name the built-in recipes");
   app.add_flag("--describe", o.describe, "print the recipe with all its defaults, documented");
 }
@@ -107,6 +118,10 @@ int run(Options& o) {
   if (o.audit) {
     const bool compare = !o.precision.empty() && o.train.precision != ek::Precision::float64;
     return run_audit(recipe, o.train, compare);
+  }
+  if (o.price) {
+    fmt::print("{}", ek::price_table(ek::price_training(recipe, o.train)));
+    return 0;
   }
   ek::require(!o.train.out.empty(), "--out is missing");
   return run_training(recipe, o.train);

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "engine/dispatch.h"
+#include "engine/profiler.h"
 #include "kernels/error.h"
 
 namespace ek {
@@ -42,6 +43,9 @@ Tensor augmented(const ImageSet& images, const kernels::AugmentSpec& augment,
                  const std::vector<std::int64_t>& positions, DType dtype) {
   const MemoryScope scope(MemoryUse::data);
   const std::int64_t count = std::int64_t(records.size());
+  const ProfileScope profile(
+      "augment_images", [&] { return fmt::format("{} images", count); }, 0,
+      double(count * images.image_bytes()) * double(1 + size_of(dtype)));
   Tensor out = Tensor::empty({count, images.height, images.width, 3}, dtype);
   dispatch_activation("loader", out, [&]<class B, class T>() {
     kernels::augment_images<B, T>(current_stream(), augment, key, count, images.pixels.data(),
@@ -61,6 +65,8 @@ Batch with_labels(const ImageSet& images, const std::vector<std::int64_t>& recor
 }
 
 Batch make_checked_batch(const StreamSpec& spec, std::int64_t step) {
+  const PhaseScope phase(Phase::data);
+  const ProfileScope profile("make_batch");
   const StepDraw draw = draw_of(spec, step);
   std::vector<std::int64_t> records, positions;
   for (std::int64_t p = draw.first; p < draw.first + draw.count; ++p) {
@@ -157,6 +163,8 @@ struct Loader::State {
 
   Batch next() {
     if (prefetch == 0) return make_checked_batch(spec, next_step++);
+    const PhaseScope phase(Phase::data);
+    const ProfileScope profile("wait_for_batch");
     std::unique_lock lock(mutex);
     changed.wait(lock, [&] { return !ready.empty() || error; });
     if (ready.empty()) std::rethrow_exception(error);

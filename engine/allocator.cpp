@@ -8,20 +8,13 @@
 #include <utility>
 #include <vector>
 
+#include "engine/allocation_trace.h"
 #include "kernels/error.h"
 
 namespace ek {
 namespace {
 
 thread_local MemoryUse current_use = MemoryUse::other;
-
-// Eight classes per doubling keep the waste below 1/8; everything is a multiple of a cache line.
-std::size_t size_class(std::size_t bytes) {
-  constexpr std::size_t line = 64;
-  bytes = std::max<std::size_t>(bytes, line);
-  const std::size_t step = std::max(line, std::bit_floor(bytes) / 8);
-  return (bytes + step - 1) / step * step;
-}
 
 class Pool {
  public:
@@ -97,6 +90,14 @@ std::string_view name_of(MemoryUse use) {
   return names[std::size_t(use)];
 }
 
+// Eight classes per doubling keep the waste below 1/8; everything is a multiple of a cache line.
+std::size_t allocated_bytes(std::size_t bytes) {
+  constexpr std::size_t line = 64;
+  bytes = std::max<std::size_t>(bytes, line);
+  const std::size_t step = std::max(line, std::bit_floor(bytes) / 8);
+  return (bytes + step - 1) / step * step;
+}
+
 MemoryScope::MemoryScope(MemoryUse use) : previous_(std::exchange(current_use, use)) {}
 MemoryScope::~MemoryScope() {
   current_use = previous_;
@@ -105,10 +106,14 @@ MemoryScope::~MemoryScope() {
 std::shared_ptr<void> allocate(Device device, std::size_t bytes) {
   require(device.kind == Device::Kind::cpu, "allocator: device {} is not in this build",
           device.str());
-  const std::size_t rounded = size_class(bytes);
+  const std::size_t rounded = allocated_bytes(bytes);
   const MemoryUse use = current_use;
   void* block = pool().take(rounded, use);
-  return {block, [rounded, use](void* p) { pool().give_back(p, rounded, use); }};
+  if (AllocationTrace* trace = AllocationTrace::current()) trace->allocated(block, bytes, use);
+  return {block, [rounded, use](void* p) {
+            if (AllocationTrace* trace = AllocationTrace::current()) trace->given_back(p);
+            pool().give_back(p, rounded, use);
+          }};
 }
 
 MemoryStats memory_stats() {

@@ -45,6 +45,8 @@ struct MemoryStats {
 // Blocks of CPU memory, aligned to 64 bytes, recycled by size class: after the first steps a
 // training loop asks the system for nothing. Thread-safe. The memory is not initialised.
 std::shared_ptr<void> allocate(Device device, std::size_t bytes);
+// What a request takes in fact: at most an eighth more, in whole cache lines.
+std::size_t allocated_bytes(std::size_t bytes);
 MemoryStats memory_stats();
 void reset_memory_peak();
 // Gives free blocks back to the system.

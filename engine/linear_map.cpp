@@ -112,6 +112,8 @@ LinearMap linearize_tensors(const TensorFunction& f, const Tensors& inputs) {
     map.input_devices_.push_back(input.defined() ? input.device() : Device{});
   }
   {
+    // A derivative that records its own composition stays what it is.
+    const PhaseScope phase(current_phase() == Phase::other ? Phase::forward : current_phase());
     TapeScope scope(*map.tape_);
     map.outputs_ = f(arguments);
   }
@@ -132,6 +134,7 @@ Tensors LinearMap::run_vjp(const Tensors& cotangents, Differentiable differentia
   require(cotangents.size() == outputs_.size(), "vjp: {} cotangents for {} outputs",
           cotangents.size(), outputs_.size());
   MemoryScope memory(MemoryUse::gradients);
+  const PhaseScope phase(Phase::backward);
   const NodeRunner runner(differentiable);
   std::vector<Tensor> at(std::size_t(tape_->variables));
   auto accumulate = [&](int variable, const Tensor& value) {
@@ -156,6 +159,7 @@ Tensors LinearMap::run_vjp(const Tensors& cotangents, Differentiable differentia
 
   for (std::size_t n = tape_->nodes.size(); n-- > 0;) {
     Tape::Node& node = tape_->nodes[n];
+    const LayerScope layer(node.layer);
     Tensors node_cotangents;
     for (int output : node.outputs) {
       node_cotangents.push_back(std::exchange(at[std::size_t(output)], Tensor()));
@@ -198,6 +202,7 @@ Tensors LinearMap::jvp(const Tensors& tangents, Differentiable differentiable) c
   require(tangents.size() == input_variables_.size(), "jvp: {} tangents for {} inputs",
           tangents.size(), input_variables_.size());
   MemoryScope memory(MemoryUse::gradients);
+  const PhaseScope phase(Phase::tangent);
   const NodeRunner runner(differentiable);
   // A tangent is dropped after the last node that reads it, so one layer's worth is alive.
   std::vector<std::size_t> last_use(std::size_t(tape_->variables), 0);
@@ -217,6 +222,7 @@ Tensors LinearMap::jvp(const Tensors& tangents, Differentiable differentiable) c
   }
   for (std::size_t n = 0; n < tape_->nodes.size(); ++n) {
     const Tape::Node& node = tape_->nodes[n];
+    const LayerScope layer(node.layer);
     Tensors in;
     for (int input : node.inputs) in.push_back(input < 0 ? Tensor() : at[std::size_t(input)]);
     if (any_defined(in)) {

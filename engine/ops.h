@@ -111,15 +111,16 @@ struct PreNorm {
 // conv2d, then its statistics: those of the batch, or `running` where given (evaluation mode).
 PreNorm conv_stats(const Tensor& x, const Tensor& weight, const Conv2dOptions& options,
                    const std::optional<ChannelStats>& running);
-// The unit of the models: normalise, [add shortcut], ReLU, convolve, statistics. A backend may fuse
-// it; the CPU runs norm_act and conv_stats.
+// The unit of the models: normalise, [add shortcut], ReLU, convolve, statistics, in one kernel. An
+// activation that nobody else wants is better not kept: the derivatives compute it again.
 struct NormConv {
-  Tensor activation;  // what the convolution consumed, for a later shortcut
+  Tensor activation;  // what the convolution consumed, for a later shortcut; undefined if not kept
   PreNorm out;
 };
 NormConv norm_conv(const PreNorm& in, const Tensor& gamma, const Tensor& beta,
                    const Tensor& shortcut, const NormActOptions& norm, const Tensor& weight,
-                   const Conv2dOptions& conv, const std::optional<ChannelStats>& running);
+                   const Conv2dOptions& conv, const std::optional<ChannelStats>& running,
+                   bool keep_activation = true);
 
 // ---- pooling, NHWC ------------------------------------------------------------------------------
 struct Pool2dOptions {

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "engine/dispatch.h"
+#include "engine/profiler.h"
 
 namespace ek {
 
@@ -36,7 +37,13 @@ void Optimizer::step(Params& params, const Params& gradient, double lr,
             ek::name_of(buffer.dtype()), buffer.shape().str(), ek::name_of(flat.dtype()),
             flat.shape().str());
   }
-  apply(flat, flat_gradient, buffers, lr, steps_ + 1, segments);
+  {
+    const PhaseScope phase(Phase::optimizer);
+    const double tensors = 3 + 2 * double(buffers.size());  // gradient; the rest read and written
+    ProfileScope scope(
+        name(), [&] { return flat.shape().str(); }, 0, tensors * double(flat.bytes()));
+    apply(flat, flat_gradient, buffers, lr, steps_ + 1, segments);
+  }
   buffers_ = std::move(buffers);
   ++steps_;
 }

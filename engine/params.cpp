@@ -5,6 +5,7 @@
 
 #include "engine/dispatch.h"
 #include "engine/ops.h"
+#include "engine/profiler.h"
 #include "engine/tape.h"
 #include "engine/text.h"
 #include "kernels/elementwise.h"
@@ -54,6 +55,9 @@ Params Params::zeros_like(MemoryUse use) const {
 Params Params::flattened(MemoryUse use) const {
   if (empty()) return {};
   MemoryScope scope(use);
+  ProfileScope profile(
+      "flatten", [&] { return fmt::format("[{}]", numel()); }, 0,
+      2 * double(numel()) * double(size_of(dtype())));
   Params result = over(Tensor::empty({numel()}, dtype(), entries_[0].tensor.device()));
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const Tensor& source = entries_[i].tensor;
@@ -165,6 +169,9 @@ Params add_scaled(const Params& params, double scale, const Params& direction) {
   const Params d = direction.is_flat() ? direction : direction.flattened(MemoryUse::gradients);
   MemoryScope scope(MemoryUse::parameters);
   Tensor sum = Tensor::empty(x.flat().shape(), x.dtype(), x.flat().device());
+  ProfileScope profile(
+      "add_scaled", [&] { return sum.shape().str(); }, 2 * double(sum.numel()),
+      3 * double(sum.bytes()));
   dispatch_floating("add_scaled", sum, [&]<class B, class T>() {
     kernels::add_scaled<B, T>(current_stream(), sum.numel(), x.flat().data<T>(), scale,
                               d.flat().data<T>(), sum.output<T>());

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -18,6 +20,9 @@ using Clock = std::chrono::steady_clock;
 struct Profiler {
   std::mutex mutex;
   std::vector<ProfileEvent> events;
+  std::vector<LayerId> layers;  // of the events
+  std::vector<std::string> layer_names{""};
+  std::map<std::string, LayerId, std::less<>> layer_ids;
   std::int64_t first = 0;  // number of the first event of this recording; numbers are never reused
   Clock::time_point start;
   std::atomic<int> threads{0};
@@ -35,6 +40,8 @@ double now_ms() {
 }
 
 thread_local int depth = 0;
+thread_local LayerId layer = 0;
+thread_local Phase phase = Phase::other;
 
 int thread_number() {
   thread_local const int number = profiler().threads++;
@@ -42,6 +49,12 @@ int thread_number() {
 }
 
 }  // namespace
+
+std::string_view name_of(Phase phase) {
+  constexpr std::array<std::string_view, phase_count> names{
+      "other", "data", "forward", "backward", "tangent", "optimizer", "evaluation"};
+  return names[std::size_t(phase)];
+}
 
 bool profiler_on() {
   return on.load(std::memory_order_relaxed);
@@ -52,6 +65,7 @@ void profiler_start() {
   std::lock_guard lock(p.mutex);
   p.first += std::int64_t(p.events.size());
   p.events.clear();
+  p.layers.clear();
   p.start = Clock::now();
   on = true;
 }
@@ -63,8 +77,10 @@ std::vector<ProfileEvent> profiler_stop() {
   on = false;
   p.first += std::int64_t(p.events.size());
   const double end_ms = now_ms();
-  for (ProfileEvent& event : p.events) {
+  for (std::size_t i = 0; i < p.events.size(); ++i) {
+    ProfileEvent& event = p.events[i];
     if (event.duration_ms < 0) event.duration_ms = end_ms - event.start_ms;
+    event.layer = p.layer_names[std::size_t(p.layers[i])];
   }
   return std::exchange(p.events, {});
 }
@@ -76,8 +92,18 @@ void ProfileScope::begin(std::string_view name, std::string detail, double flops
   event_ = p.first + std::int64_t(p.events.size());
   const int thread = thread_number();
   const double open = -1;  // until end() writes the duration
-  p.events.push_back(
-      {std::string(name), std::move(detail), now_ms(), open, flops, bytes, depth, thread});
+  p.events.push_back({.name = std::string(name),
+                      .detail = std::move(detail),
+                      .start_ms = now_ms(),
+                      .duration_ms = open,
+                      .flops = flops,
+                      .bytes = bytes,
+                      .depth = depth,
+                      .thread = thread,
+                      .layer = {},
+                      .phase = phase,
+                      .conv = {}});
+  p.layers.push_back(layer);
   ++depth;
 }
 
@@ -90,7 +116,45 @@ void ProfileScope::end() {
   event.duration_ms = now_ms() - event.start_ms;
 }
 
-std::string profile_table(const std::vector<ProfileEvent>& events) {
+void ProfileScope::attach(const ProfiledConv& conv) {
+  Profiler& p = profiler();
+  std::lock_guard lock(p.mutex);
+  if (event_ < p.first) return;  // its session is over
+  p.events[std::size_t(event_ - p.first)].conv = conv;
+}
+
+LayerId current_layer() {
+  return layer;
+}
+
+void LayerScope::enter(std::string_view prefix, std::string_view name) {
+  Profiler& p = profiler();
+  std::lock_guard lock(p.mutex);
+  const auto [entry, fresh] =
+      p.layer_ids.try_emplace(std::string(prefix).append(name), LayerId(p.layer_names.size()));
+  if (fresh) p.layer_names.push_back(entry->first);
+  enter(entry->second);
+}
+
+void LayerScope::enter(LayerId id) {
+  before_ = std::exchange(layer, id);
+  entered_ = true;
+}
+
+void LayerScope::leave() {
+  layer = before_;
+}
+
+Phase current_phase() {
+  return phase;
+}
+
+PhaseScope::PhaseScope(Phase next) : before_(std::exchange(phase, next)) {}
+PhaseScope::~PhaseScope() {
+  phase = before_;
+}
+
+std::vector<double> self_times_ms(const std::vector<ProfileEvent>& events) {
   // An event's time inside its children: the parent is the latest one of its thread, a level up.
   std::vector<double> self_ms(events.size());
   std::map<std::pair<int, int>, std::size_t> latest;  // (thread, depth)
@@ -101,7 +165,11 @@ std::string profile_table(const std::vector<ProfileEvent>& events) {
     const auto parent = latest.find({event.thread, event.depth - 1});
     if (parent != latest.end()) self_ms[parent->second] -= event.duration_ms;
   }
+  return self_ms;
+}
 
+std::string profile_table(const std::vector<ProfileEvent>& events) {
+  const std::vector<double> self_ms = self_times_ms(events);
   struct Row {
     std::string_view name;
     std::int64_t calls = 0;
@@ -151,7 +219,10 @@ std::string chrome_trace(const std::vector<ProfileEvent>& events) {
     if (!event.detail.empty()) args["detail"] = event.detail;
     if (event.flops > 0) args["flops"] = event.flops;
     if (event.bytes > 0) args["bytes"] = event.bytes;
+    if (!event.layer.empty()) args["layer"] = event.layer;
+    if (event.phase != Phase::other) args["phase"] = name_of(event.phase);
     list.push_back({{"name", event.name},
+                    {"cat", name_of(event.phase)},
                     {"ph", "X"},
                     {"pid", 0},
                     {"tid", event.thread},

@@ -61,6 +61,7 @@ void detail::append_node(Tape& tape, std::unique_ptr<Op> op, std::span<const Ten
   }
   for (const Tensor& output : outputs) node.outputs.push_back(tape.add_variable(output));
   node.op = std::move(op);
+  node.layer = current_layer();
   tape.nodes.push_back(std::move(node));
 }
 

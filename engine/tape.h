@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/profiler.h"
 #include "engine/tensor.h"
 
 namespace ek {
@@ -54,6 +55,7 @@ class Tape {
     std::vector<int> outputs;              // variables
     std::vector<std::uint64_t> input_ids;  // of all inputs, for the check against silent cuts
     std::vector<Shape> input_shapes;
+    LayerId layer = 0;  // under which it was recorded; its rules run under it as well
   };
 
   int add_variable(const Tensor& tensor);

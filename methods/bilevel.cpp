@@ -1,6 +1,7 @@
 #include "methods/bilevel.h"
 
 #include "engine/ops.h"
+#include "engine/profiler.h"
 
 namespace ek {
 namespace {
@@ -14,6 +15,7 @@ Tensor aggregate(const Tensor& slopes, const BilevelProblem& problem, std::int64
 // Spec 5.2 (c): the step is relative to |v|; larger ones cross ReLU kinks.
 Tensor probe_slopes(const BilevelProblem& problem, const Params& params, const Params& v) {
   NoRecording off;
+  const PhaseScope phase(Phase::forward);
   const double length = norm(v);
   if (length == 0) return ops::affine(problem.train_losses(params).first, 0);
   const double relative = params.dtype() == DType::float64 ? 1e-7 : 1e-3;

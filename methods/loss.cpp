@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/profiler.h"
 #include "engine/text.h"
 #include "methods/recipe_parts.h"
 
@@ -67,10 +68,12 @@ Loss Loss::make(std::string_view name, const nlohmann::json& options,
 }
 
 Tensor Loss::per_sample(const Tensor& logits, const Tensor& labels) const {
+  const LayerScope layer("loss");
   return ops::softmax_cross_entropy(logits, labels, parts_.options);
 }
 
 Tensor Loss::scalar(const Tensor& logits, const Tensor& labels) const {
+  const LayerScope layer("loss");
   Tensor weights;
   if (parts_.class_weights) weights = ops::take(parts_.class_weights, labels);
   return reduce_losses(per_sample(logits, labels), weights, normalizer_);

@@ -8,7 +8,9 @@
 #include "engine/device.h"
 #include "methods/build_info.h"
 #include "methods/evaluation/predict.h"
+#include "methods/price.h"
 #include "methods/run_folder.h"
+#include "methods/step_profile.h"
 #include "methods/task.h"
 
 namespace ek {
@@ -39,6 +41,10 @@ class Trainer {
     const std::int64_t end = options_.max_steps >= 0 ? std::min(options_.max_steps, total) : total;
     const std::int64_t eval_every = task_.recipe.integer("eval.every");
     const std::int64_t save_every = task_.recipe.integer("checkpoint.every");
+    price_ = price_of(task_, options_.prefetch);
+    observer_.message("predicted peak of tensor memory: " + peak_line(price_.peak));
+    reset_memory_peak();
+    StepProfile profile = step_profile();
     start_ = Clock::now();
     first_step_ = point_.step;
     Loader train(task_.train_stream, point_.step, options_.prefetch);
@@ -50,19 +56,24 @@ class Trainer {
         save();
         return TrainEnd::interrupted;
       }
+      profile.begin_step();
       const Batch batch = train.next();
       const Batch meta_batch = meta ? meta->next() : Batch{};
       step(batch, meta ? &meta_batch : nullptr);
+      profile.end_step();
       const bool last = point_.step == total;
       if (last || (eval_every > 0 && point_.step % eval_every == 0)) evaluate(true);
       if (point_.step < end && save_every > 0 && point_.step % save_every == 0) save();
     }
+    profile.finish();
     // A stop that is not in the schedule is evaluated for its reader, and leaves no trace in what
     // a resumed run goes on from.
     if (end < total && !recorded_now()) {
       evaluate(false);
     }
     save();
+    observer_.message(fmt::format("peak of tensor memory: {}; predicted {:.1f} MiB",
+                                  peak_line(measured_peak()), double(price_.peak.total) / 1048576));
     return end < total ? TrainEnd::stopped_at_max_steps : TrainEnd::finished;
   }
 
@@ -79,6 +90,21 @@ class Trainer {
     std::int64_t count = 0;
     for (const ParameterSpec& spec : task_.model->parameters()) count += spec.shape.numel();
     return count;
+  }
+
+  StepProfile step_profile() const {
+    return StepProfile(
+        {.title =
+             fmt::format("{}, {}, batch {}, {}, {} threads, from step {} on", task_.recipe.name(),
+                         task_.model->name(), price_.sizes.batch, name_of(options_.precision),
+                         thread_count(), point_.step + StepProfile::default_warmup),
+         .profile = options_.profile,
+         .trace = options_.trace});
+  }
+
+  static MemoryPeak measured_peak() {
+    const MemoryStats stats = memory_stats();
+    return {stats.peak_bytes, stats.peak_total_bytes};
   }
 
   RunFolder open_folder() const {
@@ -227,7 +253,11 @@ class Trainer {
                            {"best_on_test", result("best_on_test")},
                            {"wall_s", wall_s()},
                            {"steps_per_s", rate()},
-                           {"peak_bytes", memory_stats().peak_total_bytes}};
+                           {"peak_bytes", measured_peak().total},
+                           {"peak_bytes_by_use", bytes_by_use(measured_peak().by_use)},
+                           {"predicted_peak_bytes", price_.peak.total},
+                           {"predicted_peak_bytes_by_use", bytes_by_use(price_.peak.by_use)},
+                           {"data_set_bytes", price_.data_set_bytes}};
     for (const auto& [name, values] : task_.method->class_figures()) {
       summary["class_figures"][name] = values;
     }
@@ -242,6 +272,7 @@ class Trainer {
   RunFolder folder_;
   TrainingPoint point_;
   nlohmann::json unscheduled_;  // metrics of an evaluation that is no part of the run's record
+  MemoryPrice price_;
   std::int64_t first_step_ = 0;
   Clock::time_point start_ = Clock::now();
   double wall_before_s_ = 0;

@@ -19,6 +19,8 @@ struct TrainOptions {
   Precision precision = Precision::float32;
   std::string device = "cpu";  // for config.json
   int prefetch = 2;            // batches made ahead of time
+  // Files for the tables and the Chrome trace of a few steps after a warm-up (StepProfile), or "".
+  std::string profile, trace;
 };
 
 // One line of news for whoever watches.
@@ -30,6 +32,8 @@ struct Progress {
 
 struct TrainObserver {
   std::function<void(const Progress&)> progress = [](const Progress&) {};
+  // Among them the peak of tensor memory: predicted (methods/price.h) as a run starts, measured as
+  // it ends.
   std::function<void(const std::string&)> message = [](const std::string&) {};
   // Asked before every step; true ends the run with a checkpoint.
   std::function<bool()> interrupted = [] { return false; };

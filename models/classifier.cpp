@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "engine/ops.h"
+#include "engine/profiler.h"
 
 namespace ek {
 
@@ -30,6 +31,7 @@ std::vector<ParameterSpec> Classifier::parameters() const {
 }
 
 Tensor Classifier::logits(const Params& params, const Tensor& features) const {
+  const LayerScope layer(std::string_view(weight_name_).substr(0, weight_name_.rfind('.')));
   const Tensor& weight = params[weight_name_];
   if (kind_ == ClassifierKind::linear) return ops::linear(features, weight, params[bias_name_]);
   if (scale_ == 1) return ops::cosine_linear(features, weight);

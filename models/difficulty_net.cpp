@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/ops.h"
+#include "engine/profiler.h"
 
 namespace ek {
 namespace {
@@ -49,6 +50,7 @@ Tensor DifficultyNet::difficulty(const Params& params, const Tensor& class_accur
   require((shape.rank() == 1 || shape.rank() == 2) && shape.back() == inputs_,
           "difficulty_net: class accuracies must be [{}] or [n, {}], got {}", inputs_, inputs_,
           shape.str());
+  const LayerScope scope("difficulty_net");
   auto layer = [&](const Tensor& x, const std::string& name) {
     return ops::linear(x, params[name + ".weight"], bias_ ? params[name + ".bias"] : Tensor{});
   };

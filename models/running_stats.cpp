@@ -1,5 +1,6 @@
 #include "models/running_stats.h"
 
+#include "engine/profiler.h"
 #include "engine/tape.h"
 
 namespace ek {
@@ -21,6 +22,7 @@ void RunningStats::note(const std::string& name, const ops::PreNorm& normalised)
 Params RunningStats::updated(double momentum) const {
   if (mode_ == Mode::eval) return buffers_;
   const NoRecording plain_arithmetic;
+  const LayerScope layer("running_stats");
   std::vector<Params::Entry> entries = buffers_.entries();
   auto move_towards = [&](const std::string& name, const Tensor& batch, double factor) {
     for (Params::Entry& entry : entries) {

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "engine/profiler.h"
 #include "models/running_stats.h"
 
 namespace ek {
@@ -32,12 +33,20 @@ ModelOutput Toy::forward(const Params& params, const Params& buffers, const Tens
   require_fits(name(), this->buffers(), buffers, x.dtype());
 
   RunningStats running(buffers, mode);
-  const Tensor y = ops::linear(ops::reshape(x, {batch, inputs}), params["fc1.weight"], {});
-  const auto of_training = running.of("bn");
-  const ops::PreNorm pending{y, of_training ? *of_training : ops::channel_stats(y)};
-  running.note("bn", pending);
-  const Tensor hidden = ops::norm_act(y, pending.stats, params["bn.weight"], params["bn.bias"], {},
-                                      {.eps = bn_eps, .relu = true});
+  auto first = [&] {
+    const LayerScope layer("fc1");
+    return ops::linear(ops::reshape(x, {batch, inputs}), params["fc1.weight"], {});
+  };
+  const Tensor y = first();
+  auto norm = [&] {
+    const LayerScope layer("bn");
+    const auto of_training = running.of("bn");
+    const ops::PreNorm pending{y, of_training ? *of_training : ops::channel_stats(y)};
+    running.note("bn", pending);
+    return ops::norm_act(y, pending.stats, params["bn.weight"], params["bn.bias"], {},
+                         {.eps = bn_eps, .relu = true});
+  };
+  const Tensor hidden = norm();
   return {classifier_.logits(params, hidden), hidden, running.updated()};
 }
 

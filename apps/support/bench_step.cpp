@@ -4,11 +4,12 @@
 #include <chrono>
 #include <cmath>
 
-#include "engine/atomic_file.h"
 #include "engine/profiler.h"
 #include "engine/random.h"
 #include "methods/build_info.h"
 #include "methods/method.h"
+#include "methods/price.h"
+#include "methods/step_profile.h"
 #include "models/registry.h"
 
 namespace ek {
@@ -23,6 +24,7 @@ class BatchMaker {
       : options_(options), cumulative_(std::move(cumulative)) {}
 
   Batch make(std::int64_t count, std::uint32_t number, bool long_tailed) const {
+    const MemoryScope memory(MemoryUse::data);
     const RandomStream random(options_.seed, Purpose::test, number);
     const Shape shape{count, options_.image_size, options_.image_size, 3};
     std::vector<double> pixels(static_cast<std::size_t>(shape.numel()));
@@ -56,8 +58,6 @@ std::vector<std::int64_t> long_tail_counts(std::int64_t classes) {
 }
 
 Recipe recipe_for(const BenchStepOptions& options) {
-  require(options.task == "plain" || options.task == "difficulty-net",
-          "--task {}: expected plain or difficulty-net", options.task);
   nlohmann::json json{{"loss", {{"name", options.loss}}},
                       {"optim", {{"momentum", 0.9}, {"weight_decay", weight_decay}}},
                       {"seed", options.seed}};
@@ -122,6 +122,7 @@ class Bench {
 
  private:
   std::vector<double> class_accuracy() const {
+    const PhaseScope phase(Phase::evaluation);
     std::vector<double> right(std::size_t(options_.classes)), all(right.size());
     const Tensor logits = method_->inference_logits(state_, eval_.images);
     const std::vector<double> values = logits.to_vector();
@@ -148,27 +149,70 @@ class Bench {
   std::int64_t done_ = 0;
 };
 
+void write_profile(Bench& bench, const BenchStepOptions& options, double unprofiled_step_ms) {
+  StepProfile profile(
+      {.title = fmt::format("{} {}, batch {}, {}, {} threads", options.model, options.task,
+                            options.batch, name_of(options.precision), thread_count()),
+       .profile = options.profile,
+       .trace = options.trace,
+       .warmup = 0,
+       .unprofiled_step_ms = unprofiled_step_ms});
+  for (std::int64_t i = 0; i < StepProfile::default_steps; ++i) {
+    profile.begin_step();
+    bench.step();
+    profile.end_step();
+  }
+}
+
+// The batches that wait in the pool are the same tensors all the time: added, not tried.
+MemoryPeak price(const BenchStepOptions& options) {
+  const auto trial = [&](const StepSizes& sizes, AllocationTrace& trace) {
+    BenchStepOptions smaller = options;
+    smaller.pool = 1;
+    smaller.batch = sizes.batch;
+    smaller.meta_batch = sizes.meta_batch;
+    smaller.eval_images = sizes.eval_images;
+    Bench bench(smaller);
+    bench.step();
+    trace.next_part();
+    bench.step();
+  };
+  MemoryPeak peak = predict_peak(trial, {options.batch, options.meta_batch, options.eval_images});
+  for (const std::int64_t count : {options.batch, options.meta_batch}) {
+    const std::int64_t pixels = count * options.image_size * options.image_size * 3;
+    const std::int64_t waiting =
+        (options.pool - 1) *
+        std::int64_t(
+            allocated_bytes(std::size_t(pixels) * size_of(activation_dtype(options.precision))) +
+            allocated_bytes(std::size_t(count) * sizeof(std::int64_t)));
+    peak.by_use[std::size_t(MemoryUse::data)] += waiting;
+    peak.total += waiting;
+  }
+  release_free_memory();
+  return peak;
+}
+
+}  // namespace
+
 nlohmann::json quantiles(std::vector<double> values) {
   std::ranges::sort(values);
   auto at = [&](double q) { return values[std::size_t(q * double(values.size() - 1) + 0.5)]; };
   return {{"median", at(0.5)}, {"min", at(0)}, {"p10", at(0.1)}, {"p90", at(0.9)}, {"max", at(1)}};
 }
 
-void write_profile(Bench& bench, const BenchStepOptions& options) {
-  constexpr int profiled_steps = 5;
-  profiler_start();
-  for (int i = 0; i < profiled_steps; ++i) bench.step();
-  const auto events = profiler_stop();
-  if (!options.profile.empty()) write_file_atomically(options.profile, profile_table(events));
-  if (!options.trace.empty()) write_file_atomically(options.trace, chrome_trace(events));
+void require_runnable(const BenchStepOptions& options) {
+  require(options.steps > 0 && options.pool > 0 && options.batch > 0 && options.meta_batch > 0 &&
+              options.warmup >= 0,
+          "ek-bench-step: --steps, --pool, --batch and --meta-batch must be positive, --warmup not "
+          "negative");
+  require(options.task == "plain" || options.task == "difficulty-net",
+          "--task {}: expected plain or difficulty-net", options.task);
 }
-
-}  // namespace
 
 nlohmann::json bench_step(const BenchStepOptions& options) {
   using Clock = std::chrono::steady_clock;
-  require(options.steps > 0 && options.pool > 0 && options.batch > 0 && options.meta_batch > 0,
-          "ek-bench-step: --steps, --pool, --batch and --meta-batch must be positive");
+  require_runnable(options);
+  const MemoryPeak predicted = price(options);
   Bench bench(options);
   double first_loss = bench.step(), last_loss = first_loss;
   for (std::int64_t i = 1; i < options.warmup; ++i) last_loss = bench.step();
@@ -182,13 +226,10 @@ nlohmann::json bench_step(const BenchStepOptions& options) {
     times_ms.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
   }
   const MemoryStats memory = memory_stats();
-  nlohmann::json by_use;
-  for (int use = 0; use < memory_use_count; ++use) {
-    by_use[std::string(name_of(MemoryUse(use)))] = memory.peak_bytes[std::size_t(use)];
-  }
-  if (!options.profile.empty() || !options.trace.empty()) write_profile(bench, options);
-
   const nlohmann::json step_ms = quantiles(times_ms);
+  if (!options.profile.empty() || !options.trace.empty()) {
+    write_profile(bench, options, step_ms["median"]);
+  }
   return {
       {"task", options.task},
       {"estimator", options.task == "plain" ? nlohmann::json() : nlohmann::json(options.estimator)},
@@ -202,7 +243,9 @@ nlohmann::json bench_step(const BenchStepOptions& options) {
       {"step_ms", step_ms},
       {"images_per_s", 1e3 * double(options.batch) / step_ms["median"].get<double>()},
       {"peak_bytes", memory.peak_total_bytes},
-      {"peak_bytes_by_use", by_use},
+      {"peak_bytes_by_use", bytes_by_use(memory.peak_bytes)},
+      {"predicted_peak_bytes", predicted.total},
+      {"predicted_peak_bytes_by_use", bytes_by_use(predicted.by_use)},
       {"steady_allocations", memory.system_allocations - allocations},
       {"first_loss", first_loss},
       {"last_loss", last_loss},

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "engine/precision.h"
 
@@ -19,12 +20,21 @@ struct BenchStepOptions {
   std::int64_t steps = 20, warmup = 3;
   std::int64_t pool = 8;  // distinct batches, rotated
   std::uint64_t seed = 0;
-  std::string profile, trace;  // files for the per-op table and the Chrome trace, or ""
+  std::string profile, trace;  // files for the tables and the Chrome trace of 5 steps, or ""
+  // A data set and a training pipeline: apps/support/bench_data.h. image_size, classes and
+  // eval_images are not used then.
+  std::string with_data, augment = "cifar-basic";
 };
 
 // {"task", "model", ..., "step_ms": {median, min, p10, p90, max}, "images_per_s", "peak_bytes",
-// "peak_bytes_by_use", "steady_allocations", "first_loss", "last_loss"}. Times are wall times of
-// single steps, ms; profiled steps come after the timed ones and do not count.
+// "peak_bytes_by_use", "predicted_peak_bytes", "predicted_peak_bytes_by_use", "steady_allocations",
+// "first_loss", "last_loss"}. Times are wall times of single steps, ms; profiled steps come after
+// the timed ones and do not count. The prediction is that of methods/price.h, from small batches.
 nlohmann::json bench_step(const BenchStepOptions& options);
+
+// Error naming the option unless the numbers are positive and the task is known.
+void require_runnable(const BenchStepOptions& options);
+// {median, min, p10, p90, max} of at least one value.
+nlohmann::json quantiles(std::vector<double> values);
 
 }  // namespace ek

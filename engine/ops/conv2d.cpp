@@ -5,6 +5,7 @@
 #include <array>
 
 #include "engine/ops/bilinear_op.h"
+#include "engine/ops/conv_geometry.h"
 #include "engine/ops/weight_pack.h"
 
 namespace ek::ops {
@@ -12,45 +13,6 @@ namespace {
 
 using kernels::Conv2dPass;
 using kernels::Conv2dShape;
-
-std::string text(const Conv2dOptions& o) {
-  return fmt::format("stride {}x{}, padding {}x{}, groups {}", o.stride[0], o.stride[1],
-                     o.padding[0], o.padding[1], o.groups);
-}
-
-// The geometry of the op, or an Error that says what does not fit.
-Conv2dShape geometry(std::string_view op, const Shape& x, const Shape& weight,
-                     const Conv2dOptions& o) {
-  require(x.rank() == 4, "{}: x must be [batch, height, width, channels], got {}", op, x.str());
-  require(weight.rank() == 4, "{}: weight must be [out, height, width, in / groups], got {}", op,
-          weight.str());
-  require(o.stride[0] >= 1 && o.stride[1] >= 1 && o.padding[0] >= 0 && o.padding[1] >= 0,
-          "{}: stride must be at least 1 and padding at least 0, got {}", op, text(o));
-  require(o.groups >= 1 && x[3] % o.groups == 0 && weight[0] % o.groups == 0,
-          "{}: groups {} must divide the channels of x {} and of weight {}", op, o.groups, x.str(),
-          weight.str());
-  require(x.numel() > 0 && weight.numel() > 0, "{}: empty operand, x {}, weight {}", op, x.str(),
-          weight.str());
-  require(weight[3] == x[3] / o.groups, "{}: weight {} takes {} channels, x {} has {} (groups {})",
-          op, weight.str(), weight[3] * o.groups, x.str(), x[3], o.groups);
-  for (int axis : {0, 1}) {
-    require(x[axis + 1] + 2 * o.padding[std::size_t(axis)] >= weight[axis + 1],
-            "{}: x {} is smaller than the window of weight {} ({}), the output would be empty", op,
-            x.str(), weight.str(), text(o));
-  }
-  return {x[0],      x[1],        x[2],        x[3],         weight[0],    weight[1],
-          weight[2], o.stride[0], o.stride[1], o.padding[0], o.padding[1], o.groups};
-}
-
-Shape input_shape(const Conv2dShape& g) {
-  return {g.batch, g.in_h, g.in_w, g.in_c};
-}
-Shape weight_shape_of(const Conv2dShape& g) {
-  return {g.out_c, g.kernel_h, g.kernel_w, g.in_c / g.groups};
-}
-Shape output_shape(const Conv2dShape& g) {
-  return {g.batch, g.out_h(), g.out_w(), g.out_c};
-}
 
 // The images of an op: given, floating-point, alike.
 void require_images(std::string_view op, const Tensor& a, const Tensor& b, std::string_view a_name,
@@ -63,33 +25,19 @@ void require_images(std::string_view op, const Tensor& a, const Tensor& b, std::
           b.device().str());
 }
 
-// Images and the weights that go with them.
-void require_weight(std::string_view op, const Tensor& x, const Tensor& weight,
-                    std::string_view name) {
-  require_floating(op, x, name);
-  require_floating(op, weight, "weight");
-  const DType wanted = accumulation_dtype(x.dtype());
-  require(weight.dtype() == wanted && x.device() == weight.device(),
-          "{}: {} is {} {} on {}, weight is {} {} on {}, expected {} there", op, name,
-          name_of(x.dtype()), x.shape().str(), x.device().str(), name_of(weight.dtype()),
-          weight.shape().str(), weight.device().str(), name_of(wanted));
-}
-
 // Runs one kernel with its workspace and under its profile scope. `kernel` is a template lambda
 // that takes the workspace.
 template <class Kernel>
 void run(std::string_view op, const Conv2dShape& g, Conv2dPass pass, const Tensor& images,
          Kernel&& kernel) {
-  auto detail = [&] {
-    return fmt::format("x {} w {} stride {}", input_shape(g).str(), weight_shape_of(g).str(),
-                       g.stride_h);
-  };
   const double passes = pass == Conv2dPass::tangent ? 2 : 1;
   const double image_elements = passes * double(g.input_size()) + double(g.output_size());
   const double bytes =
       image_elements * double(size_of(images.dtype())) +
       passes * double(g.weight_size()) * double(size_of(accumulation_dtype(images.dtype())));
-  ProfileScope profile(op, detail, passes * g.flops(), bytes);
+  ProfileScope profile(
+      op, [&] { return conv_text(g); }, passes * g.flops(), bytes);
+  profile.note({g, pass, images.dtype()});
   dispatch_activation(op, images, [&]<class B, class T>() {
     WorkspaceBuffer workspace(images.device(), kernels::conv2d_workspace_bytes<B, T>(g, pass));
     kernel.template operator()<B, T>(workspace);
@@ -185,7 +133,7 @@ void require_output(std::string_view op, const Tensor& dy, const Conv2dShape& g)
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Conv2dOptions& options) {
   require_weight("conv2d", x, weight, "x");
-  const Conv2dShape g = geometry("conv2d", x.shape(), weight.shape(), options);
+  const Conv2dShape g = conv_geometry("conv2d", x.shape(), weight.shape(), options);
   Tensor y = empty_like(x, output_shape(g));
   run("conv2d", g, Conv2dPass::forward, x, [&]<class B, class T>(const WorkspaceBuffer& workspace) {
     kernels::conv2d_forward<B, T>(current_stream(), g, x.data<T>(),
@@ -201,7 +149,7 @@ Tensor conv2d_backward_data(const Tensor& dy, const Tensor& weight, const Shape&
                             const Conv2dOptions& options) {
   constexpr std::string_view op = "conv2d_backward_data";
   require_weight(op, dy, weight, "dy");
-  const Conv2dShape g = geometry(op, x_shape, weight.shape(), options);
+  const Conv2dShape g = conv_geometry(op, x_shape, weight.shape(), options);
   require_output(op, dy, g);
   Tensor dx = empty_like(dy, x_shape);
   run(op, g, Conv2dPass::backward_data, dy,
@@ -219,7 +167,7 @@ Tensor conv2d_backward_weights(const Tensor& x, const Tensor& dy, const Shape& w
                                const Conv2dOptions& options) {
   constexpr std::string_view op = "conv2d_backward_weights";
   require_images(op, x, dy, "x", "dy");
-  const Conv2dShape g = geometry(op, x.shape(), weight_shape, options);
+  const Conv2dShape g = conv_geometry(op, x.shape(), weight_shape, options);
   require_output(op, dy, g);
   Tensor dweight = Tensor::empty(weight_shape, accumulation_dtype(x.dtype()), x.device());
   run(op, g, Conv2dPass::backward_weights, x,

@@ -111,24 +111,9 @@ class NormAct final : public Op {
 
 Tensor norm_act(const Tensor& y, const ChannelStats& stats, const Tensor& gamma, const Tensor& beta,
                 const Tensor& shortcut, const NormActOptions& options) {
-  require_rows(op_name, y);
-  require(options.eps >= 0, "{}: eps must not be negative, got {}", op_name, options.eps);
+  require_norm(op_name, y, stats, gamma, beta, shortcut, options);
   Tensors inputs{y, stats.mean, stats.var, gamma, beta};
-  constexpr std::array<std::string_view, 5> names{"y", "mean", "var", "gamma", "beta"};
-  const Shape channels{y.shape().back()};
-  const DType wanted = accumulation_dtype(y.dtype());
-  for (std::size_t i = 1; i < inputs.size(); ++i) {
-    const Tensor& t = inputs[i];
-    require_floating(op_name, t, names[i]);
-    require(t.shape() == channels && t.dtype() == wanted && t.device() == y.device(),
-            "{}: {} must be {} {} beside y {} {}, got {} {}", op_name, names[i], name_of(wanted),
-            channels.str(), name_of(y.dtype()), y.shape().str(), name_of(t.dtype()),
-            t.shape().str());
-  }
-  if (shortcut) {
-    require_same(op_name, y, shortcut);
-    inputs.push_back(shortcut);
-  }
+  if (shortcut) inputs.push_back(shortcut);
   Tensor act = empty_like(y);
   run_norm(op_name, y, shortcut ? 3 : 2, [&]<class B, class T>() {
     kernels::norm_act_forward<B, T>(current_stream(),

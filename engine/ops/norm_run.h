@@ -17,6 +17,28 @@ inline void require_rows(std::string_view op, const Tensor& y) {
           y.shape().str());
 }
 
+// The arguments of a normalisation fit each other, or an Error that names `op`.
+inline void require_norm(std::string_view op, const Tensor& y, const ChannelStats& stats,
+                         const Tensor& gamma, const Tensor& beta, const Tensor& shortcut,
+                         const NormActOptions& options) {
+  require_rows(op, y);
+  require(options.eps >= 0, "{}: eps must not be negative, got {}", op, options.eps);
+  const Shape channels{y.shape().back()};
+  const DType wanted = accumulation_dtype(y.dtype());
+  auto require_channels = [&](std::string_view name, const Tensor& t) {
+    require_floating(op, t, name);
+    require(t.shape() == channels && t.dtype() == wanted && t.device() == y.device(),
+            "{}: {} must be {} {} beside y {} {}, got {} {}", op, name, name_of(wanted),
+            channels.str(), name_of(y.dtype()), y.shape().str(), name_of(t.dtype()),
+            t.shape().str());
+  };
+  require_channels("mean", stats.mean);
+  require_channels("var", stats.var);
+  require_channels("gamma", gamma);
+  require_channels("beta", beta);
+  if (shortcut) require_same(op, y, shortcut);
+}
+
 // Runs a kernel that makes `passes` reads or writes of tensors like y, under its profile scope.
 template <class Kernel>
 void run_norm(std::string_view name, const Tensor& y, double passes, Kernel&& kernel) {

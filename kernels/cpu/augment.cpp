@@ -1,5 +1,7 @@
 #include "kernels/augment.h"
 
+#include <algorithm>
+
 #include "kernels/cpu/blocks.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/error.h"
@@ -23,20 +25,33 @@ struct NormalisedValues {
   T table[3][256];
 };
 
+// Columns come from where padded_source says. Those of the crop that need no padding, `first` to
+// `last`, lie side by side in the image, so only the few others ask.
 template <class T>
 void augment_one(const AugmentSpec& spec, const math::AugmentDraw& draw,
                  const NormalisedValues<T>& values, const std::uint8_t* image, T* out) {
   static constexpr std::uint8_t black[3] = {0, 0, 0};
-  for (std::int64_t y = 0; y < spec.height; ++y) {
+  const std::int64_t width = spec.width;
+  const std::int64_t shift = draw.offset_x - spec.zero_pad - spec.reflect_pad;
+  const std::int64_t first = std::clamp<std::int64_t>(-shift, 0, width);
+  const std::int64_t last = std::clamp(width - shift, first, width);
+  const std::int64_t step = draw.flip ? -3 : 3;
+  for (std::int64_t y = 0; y < spec.height; ++y, out += 3 * width) {
     const std::int64_t from_y =
         math::padded_source(y + draw.offset_y, spec.height, spec.reflect_pad, spec.zero_pad);
-    for (std::int64_t x = 0; x < spec.width; ++x, out += 3) {
-      const std::int64_t crop_x = draw.flip ? spec.width - 1 - x : x;
+    const std::uint8_t* row = from_y >= 0 ? image + from_y * width * 3 : nullptr;  // null: black
+    T* const begin = draw.flip ? out + 3 * (width - 1) : out;  // of column 0 of the crop
+    const auto padded = [&](std::int64_t x) {
       const std::int64_t from_x =
-          math::padded_source(crop_x + draw.offset_x, spec.width, spec.reflect_pad, spec.zero_pad);
-      const bool inside = from_y >= 0 && from_x >= 0;
-      values.write(inside ? image + (from_y * spec.width + from_x) * 3 : black, out);
-    }
+          math::padded_source(x + draw.offset_x, width, spec.reflect_pad, spec.zero_pad);
+      values.write(row && from_x >= 0 ? row + from_x * 3 : black, begin + x * step);
+    };
+    for (std::int64_t x = 0; x < (row ? first : width); ++x) padded(x);
+    if (!row) continue;
+    const std::uint8_t* pixel = row + (first + shift) * 3;
+    T* to = begin + first * step;
+    for (std::int64_t x = first; x < last; ++x, pixel += 3, to += step) values.write(pixel, to);
+    for (std::int64_t x = last; x < width; ++x) padded(x);
   }
 }
 

@@ -43,12 +43,11 @@ void subsample_pad_forward(Stream, const SubsampleShape& s, const T* x, T* y) {
   cpu::for_item_blocks(s.batch * out_h, out_w * s.out_c, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t line = begin; line < end; ++line) {
       const std::int64_t in_line = line / out_h * s.in_h + line % out_h * s.stride;
+      T* to_line = y + line * out_w * s.out_c;
+      std::fill(to_line, to_line + out_w * s.out_c, T{});
       for (std::int64_t column = 0; column < out_w; ++column) {
         const T* from = x + (in_line * s.in_w + column * s.stride) * s.in_c;
-        T* to = y + (line * out_w + column) * s.out_c;
-        std::fill(to, to + before, T{});
-        std::copy(from, from + s.in_c, to + before);
-        std::fill(to + before + s.in_c, to + s.out_c, T{});
+        std::copy(from, from + s.in_c, to_line + column * s.out_c + before);
       }
     }
   });

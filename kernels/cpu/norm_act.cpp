@@ -59,32 +59,33 @@ void norm_act_forward(Stream, const NormParams<T>& p, const T* y, const T* short
 }
 
 template <class T>
-void cpu::slice_act_vjp(const NormParams<T>& p, const T* y, const T* act, const T* dact, T* dy,
-                        T* dshortcut, double* sums, double* products) {
+void cpu::slice_act_vjp(const NormParams<T>& p, const T* y, const T* act, const T* dact,
+                        const T* dact_more, T* dy, T* dshortcut, double* sums, double* products) {
   const ChannelTiles<T> tiles(p.rows, p.channels);
   std::fill_n(sums, p.channels, 0.0);
   std::fill_n(products, p.channels, 0.0);
-  const auto pass = [&](auto relu, auto has_shortcut) {
+  const auto pass = [&](auto relu, auto has_more, auto has_shortcut) {
     tiles.for_patches_in_order([&](const Patch& patch) {
       Lanes<T> mean, scale, lane_sums, lane_products;
       mean.set(patch, [&](std::int64_t c) { return p.mean[c]; });
       scale.set(patch, [&](std::int64_t c) { return double(p.gamma[c]) * rsqrt_var(p, c); });
       lane_sums.clear(patch);
       lane_products.clear(patch);
-      tiles.for_elements(
-          patch, [&, y, act, dact, dy, dshortcut](std::int64_t i, std::int64_t lane, auto simd) {
-            auto g = simd.load(dact + i);
-            if constexpr (relu) g = simd.load(act + i) > 0 ? g : decltype(g){};
-            simd.add(g, lane_sums + lane);
-            simd.add(g * (simd.load(y + i) - simd.load(mean + lane)), lane_products + lane);
-            if constexpr (has_shortcut) simd.store(g, dshortcut + i);
-            simd.store(simd.load(scale + lane) * g, dy + i);
-          });
+      tiles.for_elements(patch, [&, y, act, dact, dact_more, dy, dshortcut](
+                                    std::int64_t i, std::int64_t lane, auto simd) {
+        auto g = simd.load(dact + i);
+        if constexpr (has_more) g += simd.load(dact_more + i);
+        if constexpr (relu) g = simd.load(act + i) > 0 ? g : decltype(g){};
+        simd.add(g, lane_sums + lane);
+        simd.add(g * (simd.load(y + i) - simd.load(mean + lane)), lane_products + lane);
+        if constexpr (has_shortcut) simd.store(g, dshortcut + i);
+        simd.store(simd.load(scale + lane) * g, dy + i);
+      });
       lane_sums.fold(patch, sums + patch.first);
       lane_products.fold(patch, products + patch.first);
     });
   };
-  with_flags(pass, p.relu, dshortcut != nullptr);
+  with_flags(pass, p.relu, dact_more != nullptr, dshortcut != nullptr);
 }
 
 template <class T>
@@ -109,9 +110,9 @@ void norm_act_vjp(Stream, const NormParams<T>& p, const T* y, const T* act, cons
     NormParams<T> part = p;
     part.rows = tiles.rows_in(block);
     const std::int64_t at = tiles.begin_of(block) * p.channels;
-    cpu::slice_act_vjp(part, y + at, act + at, dact + at, out.dy + at,
-                       out.dshortcut ? out.dshortcut + at : nullptr, partials.first(block),
-                       partials.second(block));
+    cpu::slice_act_vjp<T>(part, y + at, act + at, dact + at, nullptr, out.dy + at,
+                          out.dshortcut ? out.dshortcut + at : nullptr, partials.first(block),
+                          partials.second(block));
   });
   cpu::sum_partials(partials);
   cpu::finish_act_vjp(p, partials.first(0), partials.second(0), out);

@@ -38,11 +38,12 @@ template <class T>
 void finish_stats_jvp(std::int64_t total_rows, std::int64_t channels, const double* sums,
                       const double* products, Acc<T>* mean_tangent, Acc<T>* var_tangent);
 
-// dy and dshortcut (may be null) of norm_act_vjp, and
+// dy and dshortcut (may be null) of norm_act_vjp for the cotangent dact + dact_more (null: zero),
+// and
 //   sums = sum g     products = sum g (y - mean)      (xhat without its factor r)
 template <class T>
-void slice_act_vjp(const NormParams<T>& params, const T* y, const T* act, const T* dact, T* dy,
-                   T* dshortcut, double* sums, double* products);
+void slice_act_vjp(const NormParams<T>& params, const T* y, const T* act, const T* dact,
+                   const T* dact_more, T* dy, T* dshortcut, double* sums, double* products);
 
 // The cotangents per channel of `out` that are not null; dy and dshortcut are not touched.
 template <class T>

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "data/loader.h"
+#include "engine/profiler.h"
 #include "engine/tape.h"
 #include "kernels/error.h"
 
@@ -38,6 +39,7 @@ PredictedFeatures predict_with_features(const FeatureFunction& model, const Imag
   require(options.chunk >= 1, "predict: expected at least 1 image per chunk, got {}",
           options.chunk);
   NoRecording no_recording;
+  const PhaseScope phase(Phase::evaluation);
   PredictedFeatures out;
   Predictions& predictions = out.predictions;
   const auto total = std::int64_t(records.size());

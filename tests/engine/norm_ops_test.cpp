@@ -229,7 +229,8 @@ TEST_CASE("norm_conv: equals its parts, in training and evaluation mode", "[norm
     const Tensor y = ek::ops::conv2d(act, w, conv);
     REQUIRE(relative_error(parts[0], act) == 0);
     REQUIRE(relative_error(parts[1], y) == 0);
-    if (train) REQUIRE(relative_error(parts[3], ek::ops::channel_stats(y).var) == 0);
+    // The unit adds up slices of the batch where channel_stats adds up blocks of rows.
+    if (train) REQUIRE(relative_error(parts[3], ek::ops::channel_stats(y).var) <= 1e-14);
   }
 }
 

@@ -80,8 +80,9 @@ TEMPLATE_TEST_CASE("padding, crop and flip against an explicit reference", "", f
   for (std::int64_t i = 0; i < count; ++i) index[i] = i % kImages;
   const auto positions = counting(count);
   const AugmentKey key{9, 1, 4, 0};
-  for (const AugmentSpec& spec : {spec_with(0, 2, true), spec_with(3, 0, true),
-                                  spec_with(4, 4, true), spec_with(0, 3, false)}) {
+  for (const AugmentSpec& spec :
+       {spec_with(0, 2, true), spec_with(3, 0, true), spec_with(4, 4, true), spec_with(0, 3, false),
+        spec_with(2, kWidth + 3, true)}) {
     std::vector<T> out(count * kSize);
     augment_images<Cpu, T>({}, spec, key, count, pixels.data(), index.data(), positions.data(),
                            out.data());

@@ -61,9 +61,9 @@ SlicedResult<T> run_slices(const NormCase<T>& c, const std::vector<T>& act, cons
                     partials[1].first(s), partials[1].second(s));
     NormParams<T> part = c.params();
     part.rows = rows;
-    slice_act_vjp(part, offset(c.y, at), offset(act, at), offset(c.shortcut, at),
-                  r.cotangents.dy.data() + at, r.cotangents.dshortcut.data() + at,
-                  partials[2].first(s), partials[2].second(s));
+    slice_act_vjp<T>(part, offset(c.y, at), offset(act, at), offset(c.shortcut, at), nullptr,
+                     r.cotangents.dy.data() + at, r.cotangents.dshortcut.data() + at,
+                     partials[2].first(s), partials[2].second(s));
   }
   merge_partials(partials[0], [&](std::int64_t s) { return slices.rows_of(s); });
   sum_partials(partials[1]);

@@ -199,8 +199,9 @@ TEST_CASE("Difficulty-Net: errors", "[difficulty_net]") {
   const DifficultyNet net(3);
   REQUIRE_THROWS_WITH(net.difficulty(net.init(0), Tensor::zeros({4}, ek::DType::float32)),
                       "difficulty_net: class accuracies must be [3] or [n, 3], got [4]");
-  REQUIRE_THROWS_WITH(net.difficulty(DifficultyNet(3, false).init(0), class_accuracy),
-                      "difficulty_net: fc1.bias [4] is missing");
+  REQUIRE_THROWS_WITH(
+      net.difficulty(DifficultyNet(3, false).init(0, ek::DType::float64), class_accuracy),
+      "difficulty_net: fc1.bias [4] is missing");
   REQUIRE_THROWS_WITH(ek::class_weights(Tensor::zeros({2, 3}, ek::DType::float32)),
                       "class_weights: difficulty must be [classes], got [2, 3]");
   REQUIRE_THROWS_WITH(DifficultyNet(0),
