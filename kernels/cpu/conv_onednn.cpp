@@ -1,6 +1,7 @@
 #ifdef EK_HAS_ONEDNN
 #include "kernels/cpu/conv_onednn.h"
 
+#include <algorithm>
 #include <cstring>
 #include <type_traits>
 #include <unordered_map>
@@ -120,6 +121,11 @@ class OnednnGradient final : public SliceGradient<T> {
     return std::int64_t(plan_.weights.get_size() / sizeof(float));
   }
   void compute(const T* x, const T* dy, float* partial, std::byte* scratch) const override {
+    // For a tap that only meets padding, the AMX implementation of oneDNN 2.6 multiplies zeros by
+    // scratch memory that it has not written: there must not be a NaN.
+    if constexpr (std::is_same_v<T, bf16>) {
+      std::fill(scratch, scratch + plan_.scratchpad_bytes, std::byte(0));
+    }
     execute("conv2d_backward_weights", plan_.primitive,
             {{DNNL_ARG_SRC, wrap(plan_.src, x)},
              {DNNL_ARG_DIFF_DST, wrap(plan_.dst, dy)},
