@@ -20,6 +20,7 @@ if(EK_WITH_ONEDNN)
       INTERFACE_INCLUDE_DIRECTORIES ${EK_DNNL_INCLUDE})
   endif()
 endif()
+find_package(benchmark QUIET)  # Google Benchmark, for ek-bench alone
 find_package(MPI QUIET COMPONENTS CXX)
 find_program(EK_NVCC nvcc PATHS /usr/local/cuda/bin)
 if(EK_BUILD_TESTS)

@@ -3,7 +3,8 @@
 #
 # Installs what is missing, builds everything and runs the tests that take seconds. --full adds the
 # slow ones, and a build with the address and undefined-behaviour sanitizers and its tests.
-# --only runs the tests whose names match: house, kernels, engine, models, data, methods, apps.
+# --only runs the tests whose names match: house, kernels, engine, models, data, methods,
+# benchmarks, apps.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

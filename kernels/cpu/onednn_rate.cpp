@@ -1,20 +1,36 @@
 #include "kernels/cpu/onednn_rate.h"
 
+#include <algorithm>
+#include <chrono>
+
 #include "kernels/error.h"
 
 #ifdef EK_HAS_ONEDNN
-#include <algorithm>
 #include <bit>
-#include <chrono>
 #include <cstdint>
-#include <functional>
+#include <string>
 #include <unordered_map>
-#include <vector>
 
 #include "kernels/cpu/onednn.h"
 #endif
 
 namespace ek::kernels {
+namespace {
+
+double best_ms(int repetitions, const std::function<void()>& call) {
+  using Clock = std::chrono::steady_clock;
+  call();  // warm-up
+  double best = 0;
+  for (int i = 0; i < repetitions; ++i) {
+    const auto start = Clock::now();
+    call();
+    const double ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+    best = i == 0 ? ms : std::min(best, ms);
+  }
+  return best;
+}
+
+}  // namespace
 
 #ifdef EK_HAS_ONEDNN
 namespace {
@@ -54,20 +70,12 @@ dnnl::primitive_attr adding() {
   return attr;
 }
 
-double best_ms(int repetitions, const std::function<void()>& call) {
-  using Clock = std::chrono::steady_clock;
-  call();  // warm-up
-  double best = 0;
-  for (int i = 0; i < repetitions; ++i) {
-    const auto start = Clock::now();
-    call();
-    const double ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-    best = i == 0 ? ms : std::min(best, ms);
-  }
-  return best;
+void run(const dnnl::primitive& primitive, dnnl::stream stream, const Arguments& arguments) {
+  primitive.execute(stream, arguments);
+  stream.wait();
 }
 
-double measure(const Conv2dShape& s, Conv2dPass pass, bool bf16, int repetitions) {
+std::function<void()> conv_call(const Conv2dShape& s, Conv2dPass pass, bool bf16) {
   const auto type = bf16 ? memory::data_type::bf16 : memory::data_type::f32;
   const auto images = [&](std::int64_t h, std::int64_t w, std::int64_t c) {
     return memory::desc({s.batch, c, h, w}, type, memory::format_tag::nhwc);
@@ -78,19 +86,15 @@ double measure(const Conv2dShape& s, Conv2dPass pass, bool bf16, int repetitions
                               {s.stride_h, s.stride_w},
                               {s.pad_h, s.pad_w}};
   const memory x = filled(c.src, bf16), y = filled(c.dst, bf16);
-  dnnl::stream stream(onednn::engine());
-  const auto run = [&](const dnnl::primitive& primitive, const Arguments& arguments) {
-    primitive.execute(stream, arguments);
-    stream.wait();
-  };
+  const dnnl::stream stream(onednn::engine());
   const auto forward = onednn::forward(c, {});
   if (pass == Conv2dPass::backward_data) {
     const auto description = onednn::backward_data(c, {}, forward);
     const memory weights = filled(description.weights_desc(), bf16);
     const dnnl::convolution_backward_data primitive(description);
-    return best_ms(repetitions, [&] {
-      run(primitive, {{DNNL_ARG_DIFF_DST, y}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DIFF_SRC, x}});
-    });
+    const Arguments arguments{
+        {DNNL_ARG_DIFF_DST, y}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DIFF_SRC, x}};
+    return [=] { run(primitive, stream, arguments); };
   }
   if (pass == Conv2dPass::backward_weights) {
     onednn::Convolution wide = c;
@@ -98,47 +102,83 @@ double measure(const Conv2dShape& s, Conv2dPass pass, bool bf16, int repetitions
     const auto description = onednn::backward_weights(wide, {}, forward);
     const memory gradient(description.diff_weights_desc(), onednn::engine());
     const dnnl::convolution_backward_weights primitive(description);
-    return best_ms(repetitions, [&] {
-      run(primitive,
-          {{DNNL_ARG_SRC, x}, {DNNL_ARG_DIFF_DST, y}, {DNNL_ARG_DIFF_WEIGHTS, gradient}});
-    });
+    const Arguments arguments{
+        {DNNL_ARG_SRC, x}, {DNNL_ARG_DIFF_DST, y}, {DNNL_ARG_DIFF_WEIGHTS, gradient}};
+    return [=] { run(primitive, stream, arguments); };
   }
   const memory weights = filled(forward.weights_desc(), bf16);
   const Arguments arguments{{DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DST, y}};
   const dnnl::convolution_forward first(forward);
-  if (pass == Conv2dPass::forward) {
-    return best_ms(repetitions, [&] { run(first, arguments); });
-  }
+  if (pass == Conv2dPass::forward) return [=] { run(first, stream, arguments); };
   onednn::Convolution same = c;
   same.weights = forward.weights_desc();
   const dnnl::convolution_forward second(onednn::forward(same, adding()));
-  return best_ms(repetitions, [&] {
-    run(first, arguments);
-    run(second, arguments);
-  });
+  const memory other_x = filled(c.src, bf16), other_weights = filled(same.weights, bf16);
+  const Arguments others{
+      {DNNL_ARG_SRC, other_x}, {DNNL_ARG_WEIGHTS, other_weights}, {DNNL_ARG_DST, y}};
+  return [=] {
+    run(first, stream, arguments);
+    run(second, stream, others);
+  };
+}
+
+std::function<void()> matmul_call(const GemmShape& s, bool bf16) {
+  const auto type = bf16 ? memory::data_type::bf16 : memory::data_type::f32;
+  const auto matrix = [&](std::int64_t rows, std::int64_t columns, bool transposed) {
+    const auto tag = transposed ? memory::format_tag::ba : memory::format_tag::ab;
+    return memory::desc({rows, columns}, type, tag);
+  };
+  const memory a = filled(matrix(s.m, s.k, s.transpose_a), bf16);
+  const memory b = filled(matrix(s.k, s.n, s.transpose_b), bf16);
+  const memory c(matrix(s.m, s.n, false), onednn::engine());
+  const dnnl::matmul primitive(onednn::matmul(a.get_desc(), b.get_desc(), c.get_desc()));
+  const dnnl::stream stream(onednn::engine());
+  const Arguments arguments{{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, c}};
+  return [=] { run(primitive, stream, arguments); };
+}
+
+// What `make` returns; empty where oneDNN has nothing. `what` describes the shape in errors.
+template <class Make>
+std::function<void()> if_implemented(const std::string& what, const Make& make) {
+  try {
+    return make();
+  } catch (const dnnl::error& e) {
+    if (e.status == dnnl_unimplemented || e.status == dnnl_invalid_arguments) return {};
+    fail("oneDNN: {}: {}", what, e.what());
+  }
 }
 
 }  // namespace
 
-std::optional<double> onednn_conv_ms(const Conv2dShape& shape, Conv2dPass pass, bool bf16,
-                                     int repetitions) {
-  require(repetitions >= 1, "onednn_conv_ms: expected at least 1 repetition, got {}", repetitions);
-  try {
-    return measure(shape, pass, bf16, repetitions);
-  } catch (const dnnl::error& e) {
-    if (e.status == dnnl_unimplemented || e.status == dnnl_invalid_arguments) return std::nullopt;
-    fail("onednn_conv_ms: batch {}, {}x{}x{} to {} channels: {}", shape.batch, shape.in_h,
-         shape.in_w, shape.in_c, shape.out_c, e.what());
-  }
+std::function<void()> onednn_conv_call(const Conv2dShape& shape, Conv2dPass pass, bool bf16) {
+  const std::string what =
+      fmt::format("convolution, batch {}, {}x{}x{} to {} channels", shape.batch, shape.in_h,
+                  shape.in_w, shape.in_c, shape.out_c);
+  return if_implemented(what, [&] { return conv_call(shape, pass, bf16); });
+}
+
+std::function<void()> onednn_matmul_call(const GemmShape& shape, bool bf16) {
+  return if_implemented(fmt::format("product {}x{}x{}", shape.m, shape.n, shape.k),
+                        [&] { return matmul_call(shape, bf16); });
 }
 
 #else
 
-std::optional<double> onednn_conv_ms(const Conv2dShape&, Conv2dPass, bool, int repetitions) {
-  require(repetitions >= 1, "onednn_conv_ms: expected at least 1 repetition, got {}", repetitions);
-  return std::nullopt;
+std::function<void()> onednn_conv_call(const Conv2dShape&, Conv2dPass, bool) {
+  return {};
+}
+std::function<void()> onednn_matmul_call(const GemmShape&, bool) {
+  return {};
 }
 
 #endif
+
+std::optional<double> onednn_conv_ms(const Conv2dShape& shape, Conv2dPass pass, bool bf16,
+                                     int repetitions) {
+  require(repetitions >= 1, "onednn_conv_ms: expected at least 1 repetition, got {}", repetitions);
+  const std::function<void()> call = onednn_conv_call(shape, pass, bf16);
+  if (!call) return std::nullopt;
+  return best_ms(repetitions, call);
+}
 
 }  // namespace ek::kernels
