@@ -27,32 +27,32 @@ int run(const Options& o) {
     for (const auto& what : select_cases(o.measure)) fmt::print("{}\n", what.name());
     return 0;
   }
-  ek::bench::Roof roof;
-  std::size_t footprint_bytes = 0;
-  const int threads = ek::thread_count();
-  std::vector<Row> rows;
   // Lines as they come: a full run takes minutes.
   const auto show = [](const std::string& text) {
     fmt::print("{}", text);
     std::fflush(stdout);
   };
-  measure(o.measure, {[&](const ek::bench::Roof& measured, std::size_t bytes) {
-                        roof = measured;
-                        footprint_bytes = bytes;
-                        show(text_head(roof, bytes, threads));
-                      },
-                      [&](const Row& row) {
-                        rows.push_back(row);
-                        show(text_line(row));
-                      },
-                      [&](const std::string& name) {
-                        show(fmt::format("{}: left out, oneDNN has nothing for it here\n", name));
-                      }});
-  if (!o.json.empty()) {
-    const auto json = to_json(roof, footprint_bytes, threads, rows);
-    ek::write_file_atomically(o.json, json.dump(1) + "\n");
+  const int threads = ek::thread_count();
+  ek::bench::Roof first;
+  const auto begin = [&](const ek::bench::Roof& roof, std::size_t footprint_bytes) {
+    first = roof;
+    show(fmt::format("roof, measured with {} threads\n{}\n{}", threads,
+                     text_roof(roof, footprint_bytes), ek::bench::text_head()));
+  };
+  const auto results = measure(
+      o.measure,
+      {begin, [&](const Row& row, const ek::bench::Roof& roof) { show(text_line(row, roof)); },
+       [&](const std::string& name) {
+         show(fmt::format("{}: left out, oneDNN has nothing for it here\n", name));
+       }});
+  if (results.roof.is_well_above(first)) {
+    show(
+        fmt::format("\nnote: the machine was faster afterwards; this roof makes every share "
+                    "smaller, and the shares in files are by it\n{}",
+                    text_roof(results.roof, results.footprint_bytes)));
   }
-  if (!o.csv.empty()) ek::write_file_atomically(o.csv, to_csv(rows));
+  if (!o.json.empty()) ek::write_file_atomically(o.json, to_json(results, threads).dump(1) + "\n");
+  if (!o.csv.empty()) ek::write_file_atomically(o.csv, to_csv(results));
   return 0;
 }
 

@@ -21,7 +21,7 @@ struct Case {
   // none), and the bytes that it has to move at least, every operand once.
   double flop = 0, bytes = 0;
   // A call with operands of its own. Empty: this machine has nothing to call.
-  std::function<Call(Operands&)> make;
+  std::function<Call(Operands&)> make = {};
 
   std::string name() const;  // FAMILY/SHAPE/PRECISION/VERSION
 };

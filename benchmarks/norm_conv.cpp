@@ -5,6 +5,7 @@
 
 #include "benchmarks/cases.h"
 #include "benchmarks/conv_calls.h"
+#include "kernels/elementwise.h"
 
 namespace ek::bench {
 namespace {

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstring>
 #include <functional>
@@ -18,6 +19,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::size_t mib = 1 << 20;
+
+constexpr std::array<double Roof::*, 4> parts{&Roof::copy_gb_s, &Roof::copy_8mib_gb_s,
+                                              &Roof::float32_gflop_s, &Roof::bf16_gflop_s};
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -104,6 +108,14 @@ double product_rate(Operands& operands, bool bf16, double seconds) {
 }
 
 }  // namespace
+
+void Roof::raise(const Roof& other) {
+  for (double Roof::*part : parts) this->*part = std::max(this->*part, other.*part);
+}
+
+bool Roof::is_well_above(const Roof& other) const {
+  return std::ranges::any_of(parts, [&](auto part) { return this->*part > 1.05 * other.*part; });
+}
 
 Roof measure_roof(Operands& operands, std::size_t footprint_bytes, double seconds) {
   operands.reset();

@@ -16,6 +16,9 @@ struct Roof {
   double gflop_s(Precision precision) const {
     return precision == Precision::bf16 ? bf16_gflop_s : float32_gflop_s;
   }
+  // To the better of both, part by part.
+  void raise(const Roof& other);
+  bool is_well_above(const Roof& other) const;  // a part of it, by more than a twentieth
 };
 
 // A copy moves two bytes for each that it copies; the better of ordinary and streaming stores
