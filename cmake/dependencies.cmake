@@ -22,7 +22,6 @@ if(EK_WITH_ONEDNN)
 endif()
 find_package(benchmark QUIET)  # Google Benchmark, for ek-bench alone
 find_package(MPI QUIET COMPONENTS CXX)
-find_program(EK_NVCC nvcc PATHS /usr/local/cuda/bin)
 if(EK_BUILD_TESTS)
   find_package(Catch2 REQUIRED)
 endif()

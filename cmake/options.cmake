@@ -13,7 +13,8 @@ option(EK_BUILD_TESTS "build the tests" ON)
 option(EK_SANITIZE "address and undefined-behaviour sanitizers" OFF)
 option(EK_WITH_ONEDNN "use oneDNN for float32 and bf16 convolutions where it is found" ON)
 
-add_compile_options(-Wall -Wextra -Wno-unknown-pragmas -march=${EK_ARCH} -fno-math-errno)
+add_compile_options(
+  "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wno-unknown-pragmas;-march=${EK_ARCH};-fno-math-errno>")
 set(CMAKE_CXX_FLAGS_RELEASE "-O2")
 if(EK_SANITIZE)
   add_compile_options(-fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=all)

@@ -30,8 +30,8 @@ Precision parse_precision(std::string_view text, std::string_view who) {
 Precision runnable_precision(std::string_view text, const std::string& cpu_bf16) {
   const Precision precision = parse_precision(text);
   require(precision != Precision::bf16 || !cpu_bf16.empty(),
-          "--precision bf16: this processor has neither AMX nor AVX-512 instructions for bfloat16, "
-          "expected one of them; float32 and float64 run here");
+          "--precision bf16: this program finds neither AMX nor AVX-512 instructions for bfloat16 "
+          "(a processor that has them and oneDNN are expected); float32 and float64 run here");
   return precision;
 }
 

@@ -30,8 +30,8 @@ std::string_view name_of(Precision precision);
 // refused by name.
 Precision parse_precision(std::string_view text, std::string_view who = "--precision");
 
-// The same for a program that is about to run in it: bf16 is refused on a processor without
-// instructions for it, where it would be slower than float32. `cpu_bf16` names those
+// The same for a program that is about to run in it: bf16 is refused without processor
+// instructions for it, since it would be slower than float32. `cpu_bf16` names those
 // instructions, empty for none. (Ops take bfloat16 everywhere.)
 Precision runnable_precision(std::string_view text,
                              const std::string& cpu_bf16 = kernels::cpu_bf16());

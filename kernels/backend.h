@@ -4,9 +4,10 @@
 
 namespace ek {
 
-// bfloat16 as stored: the upper half of a float32. Arithmetic happens in float32.
+// bfloat16 as stored: the upper half of a float32. Arithmetic happens in float32. Trivial, so that
+// it can lie in a GPU's shared memory, which runs no constructors.
 struct bf16 {
-  std::uint16_t bits = 0;
+  std::uint16_t bits;
 };
 
 namespace kernels {

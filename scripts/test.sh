@@ -2,9 +2,10 @@
 # Usage: scripts/test.sh [--full] [--only REGEX]
 #
 # Installs what is missing, builds everything and runs the tests that take seconds. --full adds the
-# slow ones, and a build with the address and undefined-behaviour sanitizers and its tests.
-# --only runs the tests whose names match: house, kernels, engine, models, data, methods,
-# benchmarks, apps.
+# slow ones, the CUDA kernels through nvcc where that is found, and a build with the address and
+# undefined-behaviour sanitizers and its tests.
+# --only runs the tests whose names match: house, kernels, simt (the CUDA kernels on the host, plain
+# and checked), engine, models, data, methods, benchmarks, apps.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -23,6 +24,10 @@ done
 # One test program at a time: each uses all cores by itself.
 scripts/build.sh --all
 if ((full)); then
+  # Where nvcc is found, the CUDA kernels must compile.
+  if ninja -C build/release -t query ek_kernels_cuda > /dev/null 2>&1; then
+    ninja -C build/release ek_kernels_cuda ek_test_kernels_cuda >&2
+  fi
   ctest --preset release "${select[@]}"
   scripts/build.sh --all --preset sanitize
   ctest --preset sanitize -LE slow "${select[@]}"

@@ -56,7 +56,7 @@ TEST_CASE("ek-bench-step in bf16 runs, or says why not", "[precision]") {
   INFO(ended.err);
   if (kernels::cpu_bf16().empty()) {
     CHECK(ended.code == 2);
-    CHECK(contains(ended.err, "--precision bf16: this processor has neither"));
+    CHECK(contains(ended.err, "--precision bf16: this program finds neither"));
   } else {
     CHECK(ended.code == 0);
     CHECK(nlohmann::json::parse(ended.out)["precision"] == "bf16");

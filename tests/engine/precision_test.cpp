@@ -25,7 +25,7 @@ TEST_CASE("precision: what is refused, in one line", "[precision]") {
         "m.safetensors: precision bfloat16: expected float32, float64 or bf16");
 
   const std::string refused = error_of([] { ek::runnable_precision("bf16", ""); });
-  CHECK(contains(refused, "--precision bf16: this processor has neither AMX nor AVX-512"));
+  CHECK(contains(refused, "--precision bf16: this program finds neither AMX nor AVX-512"));
   CHECK_FALSE(contains(refused, "\n"));
   CHECK(ek::runnable_precision("bf16", "AMX") == Precision::bf16);
   CHECK(ek::runnable_precision("float64", "") == Precision::float64);

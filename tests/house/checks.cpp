@@ -193,6 +193,20 @@ Violations check_headers(const fs::path& root) {
   return found;
 }
 
+Violations check_shared_memory(const fs::path& root) {
+  Violations found;
+  for (const Source& source : sources(root)) {
+    if (!source.path.ends_with(".cu") && !source.path.ends_with(".cuh")) continue;
+    if (source.path == "kernels/cuda/native.cuh") continue;
+    for (std::size_t i = 0; i < source.lines.size(); ++i) {
+      const std::string code = source.lines[i].substr(0, source.lines[i].find("//"));
+      if (code.find("__shared__") == std::string::npos) continue;
+      found.push_back(fmt::format("{}:{}: __shared__", source.path, i + 1));
+    }
+  }
+  return found;
+}
+
 Violations check_top_level(const fs::path& root) {
   static const std::set<std::string> allowed{".ci",
                                              ".clang-format",

@@ -22,6 +22,10 @@ Violations check_lines(const std::filesystem::path& root);
 // Every header has #pragma once.
 Violations check_headers(const std::filesystem::path& root);
 
+// Kernels get shared memory from shared_memory<T>() and EK_SHARED, never from __shared__: that word
+// means nothing to the host compiler. native.cuh, which defines the two, is the exception.
+Violations check_shared_memory(const std::filesystem::path& root);
+
 // The top of the tree holds what belongs there and what .gitignore names, and nothing else.
 Violations check_top_level(const std::filesystem::path& root);
 

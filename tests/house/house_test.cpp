@@ -34,6 +34,9 @@ TEST_CASE("lines are short") {
 TEST_CASE("headers guard themselves") {
   require_none(check_headers(tree));
 }
+TEST_CASE("shared memory comes through its accessors") {
+  require_none(check_shared_memory(tree));
+}
 TEST_CASE("the top of the tree is tidy") {
   require_none(check_top_level(tree));
 }
@@ -119,6 +122,17 @@ TEST_CASE("planted: headers") {
   CHECK(check_headers(dir.path()).empty());
   put_file(dir / "data/b.h", "// #pragma once\n");
   CHECK(check_headers(dir.path()) == Violations{"data/b.h: no #pragma once"});
+}
+
+TEST_CASE("planted: shared memory") {
+  TempDir dir;
+  put_file(dir / "kernels/cuda/native.cuh", "extern __shared__ unsigned char raw[];\n");
+  put_file(dir / "kernels/cuda/a.cu", "EK_SHARED(x, int);  // not __shared__\n");
+  CHECK(check_shared_memory(dir.path()).empty());
+  put_file(dir / "kernels/cuda/b.cu", "\n  __shared__ float x[32];\n");
+  put_file(dir / "tests/simt/c.cu", "extern __shared__ float y[];\n");
+  CHECK(check_shared_memory(dir.path()) ==
+        Violations{"kernels/cuda/b.cu:2: __shared__", "tests/simt/c.cu:1: __shared__"});
 }
 
 TEST_CASE("planted: the top of the tree") {

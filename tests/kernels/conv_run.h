@@ -43,6 +43,7 @@ inline const std::vector<Conv2dShape> shapes{
     {1, 9, 9, 33, 35, 3, 3, 1, 1, 0, 0},      // channels one beyond whole vectors
     {2, 5, 70, 5, 9, 1, 3, 1, 1, 0, 1},       // rows longer than a strip
     {1, 1, 13, 4, 20, 1, 4, 1, 3, 0, 2},      // one row, even kernel
+    {6, 11, 2, 10, 6, 5, 3, 2, 3, 2, 1, 2},   // a tap that meets nothing but padding
 };
 
 // The layers of a CIFAR ResNet with a batch that the slices do not divide.

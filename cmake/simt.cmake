@@ -1,0 +1,43 @@
+# The host executor: kernels/cuda/*.cu compiled as C++ (docs/host-executor.md). Three flavours:
+#   plain       as any C++
+#   checked     with the thread sanitizer's instrumentation and our own callbacks
+#   sanitized   with the address and undefined-behaviour sanitizers
+# A build that is sanitized as a whole (EK_SANITIZE) has the first alone, which then is the last.
+find_path(EK_BOOST_CONTEXT_INCLUDE boost/context/detail/fcontext.hpp)
+find_library(EK_BOOST_CONTEXT_LIBRARY boost_context)
+set(EK_HAS_SIMT FALSE)
+if(EK_BOOST_CONTEXT_INCLUDE AND EK_BOOST_CONTEXT_LIBRARY)
+  set(EK_HAS_SIMT TRUE)
+endif()
+set(EK_SIMT_FLAVOURS plain)
+if(NOT EK_SANITIZE)
+  list(APPEND EK_SIMT_FLAVOURS checked sanitized)
+endif()
+
+set(ek_simt_sanitize -fsanitize=address,undefined -fno-sanitize-recover=all
+  -fno-omit-frame-pointer -g1 $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+set(ek_simt_check -fsanitize=thread -g1
+  $<$<CXX_COMPILER_ID:GNU>:--param=tsan-instrument-func-entry-exit=0>
+  $<$<CXX_COMPILER_ID:Clang>:SHELL:-mllvm -tsan-instrument-func-entry-exit=0>)
+
+# ek_simt_kernels(NAME FLAVOUR SOURCES...): a library of .cu files as C++. A file's language is a
+# property of the folder that builds it, so this must not share one with the nvcc build.
+function(ek_simt_kernels name flavour)
+  set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX)
+  add_library(${name} OBJECT ${ARGN})
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
+  # One result in all flavours; what kernels do with types; file names from the root in messages
+  # (a generator may name a source from the build folder).
+  file(RELATIVE_PATH up ${CMAKE_BINARY_DIR} ${CMAKE_SOURCE_DIR})
+  target_compile_options(${name} PRIVATE -ffp-contract=off -fno-strict-aliasing
+    -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -ffile-prefix-map=${up}=
+    -fdebug-prefix-map=${CMAKE_BINARY_DIR}=.)
+  if(flavour STREQUAL "checked")
+    target_compile_options(${name} PRIVATE ${ek_simt_check})
+  elseif(flavour STREQUAL "sanitized")
+    target_compile_options(${name} PRIVATE ${ek_simt_sanitize})
+  endif()
+  if(NOT flavour STREQUAL "plain")
+    set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL TRUE)
+  endif()
+endfunction()

@@ -1,0 +1,121 @@
+#pragma once
+// The nvcc side of primitives.cuh: CUDA itself, and inline PTX where CUDA C++ has no word.
+#include <cuda_runtime.h>
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <type_traits>
+
+#include "kernels/backend.h"
+#include "kernels/cuda/failure.h"
+
+#define EK_TARGET cuda_target
+
+namespace ek::kernels::cuda_target {
+
+using Backend = Cuda;
+using ::dim3;
+using ::float2;
+using ::float4;
+using ::int2;
+using ::int4;
+using ::uint2;
+using ::uint4;
+
+// ---- launch ----
+
+struct Launch {
+  dim3 grid, block;
+  std::size_t shared_bytes = 0;  // sizeof the T of shared_memory<T>()
+  Stream stream = {};
+};
+
+template <auto Kernel, class... A>
+void launch(const Launch& shape, const A&... arguments) {
+  constexpr std::size_t without_asking = 48 * 1024;
+  if (shape.shared_bytes > without_asking) {
+    check(cudaFuncSetAttribute(Kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               int(shape.shared_bytes)),
+          __PRETTY_FUNCTION__);
+  }
+  cudaLaunchConfig_t config = {};
+  config.gridDim = shape.grid;
+  config.blockDim = shape.block;
+  config.dynamicSmemBytes = shape.shared_bytes;
+  config.stream = static_cast<cudaStream_t>(shape.stream.native);
+  check(cudaLaunchKernelEx(&config, Kernel, arguments...), __PRETTY_FUNCTION__);
+}
+
+// ---- shared memory ----
+
+template <class T>
+__device__ __forceinline__ T& shared_memory() {
+  extern __shared__ __align__(128) unsigned char raw[];
+  return *reinterpret_cast<T*>(raw);
+}
+
+// The alias lets a declaration carry array types: EK_SHARED(tile, float[32][33]).
+#define EK_SHARED(name, ...) __shared__ std::type_identity_t<__VA_ARGS__> name
+
+// ---- checks ----
+
+__device__ __forceinline__ void device_require([[maybe_unused]] bool condition, const char*) {
+#ifdef EK_DEVICE_CHECKS
+  if (!condition) __trap();
+#endif
+}
+
+// ---- memory ----
+
+template <class V>
+__device__ __forceinline__ V load_vec(const void* from) {
+  static_assert(sizeof(V) == 4 || sizeof(V) == 8 || sizeof(V) == 16);
+  // Through CUDA's own vector types, so that it is one instruction whatever V is.
+  using Words = std::conditional_t<sizeof(V) == 16, uint4,
+                                   std::conditional_t<sizeof(V) == 8, uint2, unsigned>>;
+  const Words words = *static_cast<const Words*>(from);
+  V value;
+  __builtin_memcpy(&value, &words, sizeof value);
+  return value;
+}
+template <class V>
+__device__ __forceinline__ void store_vec(void* to, const V& value) {
+  static_assert(sizeof(V) == 4 || sizeof(V) == 8 || sizeof(V) == 16);
+  using Words = std::conditional_t<sizeof(V) == 16, uint4,
+                                   std::conditional_t<sizeof(V) == 8, uint2, unsigned>>;
+  Words words;
+  __builtin_memcpy(&words, &value, sizeof words);
+  *static_cast<Words*>(to) = words;
+}
+
+__device__ __forceinline__ unsigned shared_address(const void* shared) {
+  return static_cast<unsigned>(__cvta_generic_to_shared(shared));
+}
+
+__device__ __forceinline__ void cp_async_16_or_zero(void* to, const void* from, bool valid) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)),
+               "l"(__cvta_generic_to_global(from)), "r"(valid ? 16 : 0)
+               : "memory");
+}
+__device__ __forceinline__ void cp_async_16(void* to, const void* from) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(to)),
+               "l"(__cvta_generic_to_global(from))
+               : "memory");
+}
+__device__ __forceinline__ void cp_async_4_or_zero(void* to, const void* from, bool valid) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(shared_address(to)),
+               "l"(__cvta_generic_to_global(from)), "r"(valid ? 4 : 0)
+               : "memory");
+}
+__device__ __forceinline__ void cp_async_commit() {
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
+template <int N>
+__device__ __forceinline__ void cp_async_wait() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
+}
+
+}  // namespace ek::kernels::cuda_target
+
+#include "kernels/cuda/native_tensor.cuh"

@@ -1,0 +1,32 @@
+#pragma once
+#include <functional>
+
+#include "kernels/simt/guarded.h"
+#include "tests/catch.h"
+#include "tests/kernels/numbers.h"
+#include "tests/simt/orders.h"
+
+// What the tests of kernels on the host executor share.
+namespace ek::simt::test {
+
+template <class T>
+using Input = const Guarded<T>;
+
+// Runs `write` in all of some_orders(), each time on a fresh buffer of `size` elements of which it
+// writes those from `shift` on, and requires the same bits every time. Returns them.
+template <class T>
+std::vector<T> in_all_orders(std::size_t size, int shift, const std::function<void(T*)>& write) {
+  std::vector<T> first;
+  for (const Options& options : some_orders()) {
+    const ScopedOptions scope(options);
+    Guarded<T> y(size, "y");
+    write(y.data() + shift);
+    std::vector<T> values = y.values();
+    values.erase(values.begin(), values.begin() + shift);
+    if (first.empty()) first = values;
+    REQUIRE(ek::test::same_bits(values, first));
+  }
+  return first;
+}
+
+}  // namespace ek::simt::test
