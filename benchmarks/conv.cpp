@@ -128,8 +128,8 @@ void add_cases(const Layer& layer, Conv2dPass pass, std::vector<Case>& cases) {
   add("evenkeel", [=](Operands& o) { return make_call<T>(s, pass, o); });
   add("plain", [=](Operands& o) { return make_plain<T>(s, pass, o); });
   add("onednn", [=](Operands& o) {
-    o.count_external(std::size_t(bytes));
-    return onednn_conv_call(s, pass, precision_of<T>() == Precision::bf16);
+    const bool bf16_images = precision_of<T>() == Precision::bf16;
+    return onednn_conv_call(s, pass, bf16_images, o.external_sets(bytes));
   });
 }
 

@@ -27,8 +27,7 @@ void add_gemm(const GemmShape& s, std::vector<Case>& cases) {
   };
   theirs.version = "onednn";
   theirs.make = [s, bytes = ours.bytes](Operands& o) {
-    o.count_external(std::size_t(bytes));
-    return onednn_matmul_call(s, false);
+    return onednn_matmul_call(s, false, o.external_sets(bytes));
   };
   cases.push_back(std::move(ours));
   cases.push_back(std::move(theirs));

@@ -22,8 +22,7 @@ constexpr int roof_attempts = 10;
 // times until it knows how often to call it; the operands stay.
 class Calls {
  public:
-  Calls(Operands& operands, std::size_t footprint_bytes)
-      : operands_(operands), footprint_bytes_(footprint_bytes) {}
+  explicit Calls(Operands& operands) : operands_(operands) {}
 
   // Empty: there is nothing to call.
   const std::vector<Call>& of(const Case& what) {
@@ -35,7 +34,7 @@ class Calls {
       Call call = what.make(operands_);
       if (!call) return calls_;
       calls_.push_back(std::move(call));
-    } while (operands_.used_bytes() < footprint_bytes_ && calls_.size() < most_sets);
+    } while (!operands_.is_full() && calls_.size() < most_sets);
     calls_.front()();  // what is made at a first call, as oneDNN's code
     return calls_;
   }
@@ -43,7 +42,6 @@ class Calls {
  private:
   static constexpr std::size_t most_sets = 4096;
   Operands& operands_;
-  std::size_t footprint_bytes_;
   std::string current_;
   std::vector<Call> calls_;
 };
@@ -141,12 +139,11 @@ Results measure(const MeasureOptions& options, const Progress& progress) {
 
   const std::size_t footprint = options.footprint_mib > 0 ? std::size_t(options.footprint_mib) << 20
                                                           : default_footprint_bytes();
-  constexpr std::size_t largest_set = 256 << 20;
-  Operands operands(footprint + largest_set, options.seed);
+  Operands operands(footprint, options.seed);
   const double roof_seconds = std::clamp(options.min_time_s, 0.1, 0.5);
   Results results{measure_roof(operands, footprint, roof_seconds), footprint, {}};
   progress.begin(results.roof, footprint);
-  Calls calls(operands, footprint);
+  Calls calls(operands);
   for (const Case& what : cases) {
     benchmark::RegisterBenchmark(
         what.name().c_str(),

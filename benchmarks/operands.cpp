@@ -13,6 +13,8 @@
 namespace ek::bench {
 namespace {
 
+constexpr std::size_t largest_set = 256 << 20;  // bytes of the operands of one call
+constexpr int most_external_sets = 4096;
 constexpr std::size_t period = 1 << 18;  // elements: small enough to be copied from the cache
 
 std::size_t aligned(std::size_t bytes, std::size_t to) {
@@ -39,7 +41,8 @@ Block::Block(std::size_t bytes)
   if (!memory_) throw std::bad_alloc();
 }
 
-Operands::Operands(std::size_t bytes, std::uint64_t seed) : memory_(bytes) {
+Operands::Operands(std::size_t footprint_bytes, std::uint64_t seed)
+    : footprint_bytes_(footprint_bytes), memory_(footprint_bytes + largest_set) {
   for (std::uint32_t i = 0; i < period / 4; ++i) {
     for (const std::uint32_t word :
          math::philox({i, 0, 0, 0}, {std::uint32_t(seed), std::uint32_t(seed >> 32)})) {
@@ -94,6 +97,12 @@ std::int64_t* Operands::indices(std::int64_t count, std::int64_t bound) {
     values[i] = std::min(std::int64_t(unit * float(bound)), bound - 1);
   }
   return values;
+}
+
+int Operands::external_sets(double bytes) {
+  external_ = footprint_bytes_;
+  return int(
+      std::clamp(std::ceil(double(footprint_bytes_) / bytes), 1.0, double(most_external_sets)));
 }
 
 kernels::Workspace Operands::workspace(std::size_t bytes) {

@@ -25,7 +25,9 @@ class Block {
 // are aligned to 64 bytes and hold until the next reset().
 class Operands {
  public:
-  Operands(std::size_t bytes, std::uint64_t seed);
+  // Cases are asked for calls until they have taken the footprint.
+  Operands(std::size_t footprint_bytes, std::uint64_t seed);
+  bool is_full() const { return used_ + external_ >= footprint_bytes_; }
 
   // Uniform in [-1, 1), T = float or bf16; any byte with T = std::uint8_t.
   template <class T>
@@ -37,19 +39,18 @@ class Operands {
   // The same memory for every equal request: scratch is reused, as it is in a step.
   kernels::Workspace workspace(std::size_t bytes);
 
-  // Operands that somebody else owns, for used_bytes().
-  void count_external(std::size_t bytes) { external_ += bytes; }
-  std::size_t used_bytes() const { return used_ + external_; }
+  // For calls that own their operands: how many sets of `bytes` they are to have, so that no second
+  // call is wanted.
+  int external_sets(double bytes);
   void reset() {
     used_ = external_ = 0;
     workspaces_.clear();
   }
 
-  std::byte* data() const { return memory_.data(); }
-
  private:
   std::byte* take(std::size_t bytes);
 
+  std::size_t footprint_bytes_;
   Block memory_;
   std::vector<Block> workspaces_;
   std::vector<float> numbers_;  // a period of random numbers, and the same as bf16

@@ -6,10 +6,12 @@
 #include "kernels/error.h"
 
 #ifdef EK_HAS_ONEDNN
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "kernels/cpu/onednn.h"
 #endif
@@ -75,7 +77,18 @@ void run(const dnnl::primitive& primitive, dnnl::stream stream, const Arguments&
   stream.wait();
 }
 
-std::function<void()> conv_call(const Conv2dShape& s, Conv2dPass pass, bool bf16) {
+// One set of operands after the other: `call` with each of the `sets` that `make` makes.
+template <class Make, class Call>
+std::function<void()> rotating(int sets, const Make& make, const Call& call) {
+  std::vector<decltype(make())> operands;
+  for (int i = 0; i < sets; ++i) operands.push_back(make());
+  return [=, next = std::size_t(0)]() mutable {
+    call(operands[next]);
+    next = (next + 1) % operands.size();
+  };
+}
+
+std::function<void()> conv_call(const Conv2dShape& s, Conv2dPass pass, bool bf16, int sets) {
   const auto type = bf16 ? memory::data_type::bf16 : memory::data_type::f32;
   const auto images = [&](std::int64_t h, std::int64_t w, std::int64_t c) {
     return memory::desc({s.batch, c, h, w}, type, memory::format_tag::nhwc);
@@ -85,56 +98,72 @@ std::function<void()> conv_call(const Conv2dShape& s, Conv2dPass pass, bool bf16
                               images(s.out_h(), s.out_w(), s.out_c),
                               {s.stride_h, s.stride_w},
                               {s.pad_h, s.pad_w}};
-  const memory x = filled(c.src, bf16), y = filled(c.dst, bf16);
+  const auto x = [&] { return filled(c.src, bf16); };
+  const auto y = [&] { return filled(c.dst, bf16); };
   const dnnl::stream stream(onednn::engine());
   const auto forward = onednn::forward(c, {});
   if (pass == Conv2dPass::backward_data) {
     const auto description = onednn::backward_data(c, {}, forward);
-    const memory weights = filled(description.weights_desc(), bf16);
     const dnnl::convolution_backward_data primitive(description);
-    const Arguments arguments{
-        {DNNL_ARG_DIFF_DST, y}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DIFF_SRC, x}};
-    return [=] { run(primitive, stream, arguments); };
+    const auto make = [&]() -> Arguments {
+      return {{DNNL_ARG_DIFF_DST, y()},
+              {DNNL_ARG_WEIGHTS, filled(description.weights_desc(), bf16)},
+              {DNNL_ARG_DIFF_SRC, x()}};
+    };
+    return rotating(sets, make, [=](const Arguments& a) { run(primitive, stream, a); });
   }
   if (pass == Conv2dPass::backward_weights) {
     onednn::Convolution wide = c;
     wide.weights = {weight_dims(s), memory::data_type::f32, memory::format_tag::any};
     const auto description = onednn::backward_weights(wide, {}, forward);
-    const memory gradient(description.diff_weights_desc(), onednn::engine());
     const dnnl::convolution_backward_weights primitive(description);
-    const Arguments arguments{
-        {DNNL_ARG_SRC, x}, {DNNL_ARG_DIFF_DST, y}, {DNNL_ARG_DIFF_WEIGHTS, gradient}};
-    return [=] { run(primitive, stream, arguments); };
+    const auto make = [&]() -> Arguments {
+      return {{DNNL_ARG_SRC, x()},
+              {DNNL_ARG_DIFF_DST, y()},
+              {DNNL_ARG_DIFF_WEIGHTS, memory(description.diff_weights_desc(), onednn::engine())}};
+    };
+    return rotating(sets, make, [=](const Arguments& a) { run(primitive, stream, a); });
   }
-  const memory weights = filled(forward.weights_desc(), bf16);
-  const Arguments arguments{{DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DST, y}};
   const dnnl::convolution_forward first(forward);
-  if (pass == Conv2dPass::forward) return [=] { run(first, stream, arguments); };
+  const auto weights = [&] { return filled(forward.weights_desc(), bf16); };
+  if (pass == Conv2dPass::forward) {
+    const auto make = [&]() -> Arguments {
+      return {{DNNL_ARG_SRC, x()}, {DNNL_ARG_WEIGHTS, weights()}, {DNNL_ARG_DST, y()}};
+    };
+    return rotating(sets, make, [=](const Arguments& a) { run(first, stream, a); });
+  }
   onednn::Convolution same = c;
   same.weights = forward.weights_desc();
   const dnnl::convolution_forward second(onednn::forward(same, adding()));
-  const memory other_x = filled(c.src, bf16), other_weights = filled(same.weights, bf16);
-  const Arguments others{
-      {DNNL_ARG_SRC, other_x}, {DNNL_ARG_WEIGHTS, other_weights}, {DNNL_ARG_DST, y}};
-  return [=] {
-    run(first, stream, arguments);
-    run(second, stream, others);
+  const auto make = [&]() -> std::array<Arguments, 2> {
+    const memory dst = y();
+    const auto product = [&]() -> Arguments {
+      return {{DNNL_ARG_SRC, x()}, {DNNL_ARG_WEIGHTS, weights()}, {DNNL_ARG_DST, dst}};
+    };
+    return {product(), product()};
   };
+  return rotating(sets, make, [=](const std::array<Arguments, 2>& a) {
+    run(first, stream, a[0]);
+    run(second, stream, a[1]);
+  });
 }
 
-std::function<void()> matmul_call(const GemmShape& s, bool bf16) {
+std::function<void()> matmul_call(const GemmShape& s, bool bf16, int sets) {
   const auto type = bf16 ? memory::data_type::bf16 : memory::data_type::f32;
   const auto matrix = [&](std::int64_t rows, std::int64_t columns, bool transposed) {
     const auto tag = transposed ? memory::format_tag::ba : memory::format_tag::ab;
     return memory::desc({rows, columns}, type, tag);
   };
-  const memory a = filled(matrix(s.m, s.k, s.transpose_a), bf16);
-  const memory b = filled(matrix(s.k, s.n, s.transpose_b), bf16);
-  const memory c(matrix(s.m, s.n, false), onednn::engine());
-  const dnnl::matmul primitive(onednn::matmul(a.get_desc(), b.get_desc(), c.get_desc()));
+  const auto a = matrix(s.m, s.k, s.transpose_a), b = matrix(s.k, s.n, s.transpose_b);
+  const auto c = matrix(s.m, s.n, false);
+  const dnnl::matmul primitive(onednn::matmul(a, b, c));
   const dnnl::stream stream(onednn::engine());
-  const Arguments arguments{{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, c}};
-  return [=] { run(primitive, stream, arguments); };
+  const auto make = [&]() -> Arguments {
+    return {{DNNL_ARG_SRC, filled(a, bf16)},
+            {DNNL_ARG_WEIGHTS, filled(b, bf16)},
+            {DNNL_ARG_DST, memory(c, onednn::engine())}};
+  };
+  return rotating(sets, make, [=](const Arguments& x) { run(primitive, stream, x); });
 }
 
 // What `make` returns; empty where oneDNN has nothing. `what` describes the shape in errors.
@@ -150,24 +179,25 @@ std::function<void()> if_implemented(const std::string& what, const Make& make) 
 
 }  // namespace
 
-std::function<void()> onednn_conv_call(const Conv2dShape& shape, Conv2dPass pass, bool bf16) {
+std::function<void()> onednn_conv_call(const Conv2dShape& shape, Conv2dPass pass, bool bf16,
+                                       int sets) {
   const std::string what =
       fmt::format("convolution, batch {}, {}x{}x{} to {} channels", shape.batch, shape.in_h,
                   shape.in_w, shape.in_c, shape.out_c);
-  return if_implemented(what, [&] { return conv_call(shape, pass, bf16); });
+  return if_implemented(what, [&] { return conv_call(shape, pass, bf16, sets); });
 }
 
-std::function<void()> onednn_matmul_call(const GemmShape& shape, bool bf16) {
+std::function<void()> onednn_matmul_call(const GemmShape& shape, bool bf16, int sets) {
   return if_implemented(fmt::format("product {}x{}x{}", shape.m, shape.n, shape.k),
-                        [&] { return matmul_call(shape, bf16); });
+                        [&] { return matmul_call(shape, bf16, sets); });
 }
 
 #else
 
-std::function<void()> onednn_conv_call(const Conv2dShape&, Conv2dPass, bool) {
+std::function<void()> onednn_conv_call(const Conv2dShape&, Conv2dPass, bool, int) {
   return {};
 }
-std::function<void()> onednn_matmul_call(const GemmShape&, bool) {
+std::function<void()> onednn_matmul_call(const GemmShape&, bool, int) {
   return {};
 }
 
