@@ -62,8 +62,8 @@ __global__ void __launch_bounds__(kChannelThreads) map_plain(RowParts shape, Op 
   }
 }
 
-// Where a thread of the tuned kernels works: N channels from `channel` on, every `lines`-th row from
-// `line` on. Neighbours take neighbouring packs of a row, then go on in the next row.
+// Where a thread of the tuned kernels works: N channels from `channel` on, every `lines`-th row
+// from `line` on. Neighbours take neighbouring packs of a row, then go on in the next row.
 template <int N>
 struct Seat {
   int width, lines, group, line;
@@ -181,8 +181,7 @@ template <class Op>
 __global__ void __launch_bounds__(kChannelThreads)
     merge_parts(RowParts shape, Op op, const Moments* partials) {
   const int lane = int(threadIdx.x) % 32;
-  const std::int64_t c =
-      std::int64_t(blockIdx.x) * (kChannelThreads / 32) + int(threadIdx.x) / 32;
+  const std::int64_t c = std::int64_t(blockIdx.x) * (kChannelThreads / 32) + int(threadIdx.x) / 32;
   if (c >= shape.channels) return;
   double rows = 0;
   Moments total = {0, 0};
@@ -192,8 +191,7 @@ __global__ void __launch_bounds__(kChannelThreads)
     rows += more_rows;
   };
   for (std::int64_t part = lane; part < shape.parts; part += 32) {
-    merge(double(shape.end_of(part) - shape.begin_of(part)),
-          partials[part * shape.channels + c]);
+    merge(double(shape.end_of(part) - shape.begin_of(part)), partials[part * shape.channels + c]);
   }
 #pragma unroll
   for (int distance = 16; distance > 0; distance /= 2) {
@@ -211,9 +209,9 @@ template <class Op, int N>
 void reduce_in_parts(Stream stream, const RowParts& shape, const Op& op, Moments* partials) {
   using Sums = ThreadSums<Acc<typename Op::Element>, N>;
   const std::int64_t across = (shape.channels / N + kChannelThreads - 1) / kChannelThreads;
-  launch<&reduce_rows<Op, N>>({dim3(unsigned(shape.parts), unsigned(across)), dim3(kChannelThreads),
-                               sizeof(Sums), stream},
-                              shape, op, partials);
+  launch<&reduce_rows<Op, N>>(
+      {dim3(unsigned(shape.parts), unsigned(across)), dim3(kChannelThreads), sizeof(Sums), stream},
+      shape, op, partials);
   const std::int64_t warps = kChannelThreads / 32;
   launch<&merge_parts<Op>>(
       {dim3(unsigned((shape.channels + warps - 1) / warps)), dim3(kChannelThreads), 0, stream},

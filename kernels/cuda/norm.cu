@@ -29,7 +29,9 @@ struct Values {
 #pragma unroll
     for (int j = 0; j < N; ++j) values[j] = widened(pack.values[j]);
   }
-  __device__ Acc<T> operator[](int j) const { return values[j]; }
+  __device__ Acc<T> operator[](int j) const {
+    return values[j];
+  }
 };
 
 template <int N, class T>
@@ -167,8 +169,7 @@ struct StatsVjpOp {
     A sum[N];
 #pragma unroll
     for (int j = 0; j < N; ++j) {
-      sum[j] =
-          added[j] + (channel[j].constant + channel[j].slope * (of_y[j] - channel[j].mean));
+      sum[j] = added[j] + (channel[j].constant + channel[j].slope * (of_y[j] - channel[j].mean));
     }
     store_rounded<N>(sum, dy, i);
   }

@@ -52,11 +52,11 @@ NormParams<T> with(NormParams<T> p, const Shifted<Acc<T>>& mean, const Shifted<A
 // follow from a second buffer.
 template <class T, class F>
 std::pair<std::vector<T>, std::vector<Acc<T>>> run_reduction(const NormCase<T>& c,
-                                                            std::size_t stored, int per_channel,
-                                                            const F& write) {
+                                                             std::size_t stored, int per_channel,
+                                                             const F& write) {
   std::vector<T> images;
-  const auto sums = in_all_orders<Acc<T>>(
-      std::size_t(per_channel * c.channels), 0, [&](Acc<T>* of_channels) {
+  const auto sums =
+      in_all_orders<Acc<T>>(std::size_t(per_channel * c.channels), 0, [&](Acc<T>* of_channels) {
         ek::simt::Guarded<double> scratch(norm_workspace_bytes<Simt, T>(c.rows, c.channels) / 8,
                                           "workspace");
         ek::simt::Guarded<T> out(stored, "images");
@@ -100,11 +100,10 @@ TEMPLATE_TEST_CASE("simt channel statistics and their tangents", "", float, doub
       NormCase<T> c(rows, channels, false);
       c.run_stats();
       const Shifted<T> y(c.y, shift);
-      const auto [none, stats] =
-          run_reduction(c, 0, 2, [&](T*, Acc<T>* out, Workspace workspace) {
-            channel_stats_forward<Simt, T>({}, c.rows, c.channels, y.data(), out, out + c.channels,
-                                           workspace);
-          });
+      const auto [none, stats] = run_reduction(c, 0, 2, [&](T*, Acc<T>* out, Workspace workspace) {
+        channel_stats_forward<Simt, T>({}, c.rows, c.channels, y.data(), out, out + c.channels,
+                                       workspace);
+      });
       REQUIRE(max_error(stats, joined<T>({c.mean, c.var}), 1) <= tolerance<T>());
 
       const auto numbers = random_numbers<T>(rows * channels, 21);
@@ -216,9 +215,8 @@ TEMPLATE_TEST_CASE("simt norm_act: activation, tangent and cotangents", "", floa
             c, second + count, 4, [&](T* out, Acc<T>* of_channel, Workspace workspace) {
               norm_act_vjp<Simt, T>(
                   {}, params, y.data(), stored.data(), dact.data(),
-                  {out + shift, full ? out + second : nullptr, of_channel,
-                   of_channel + c.channels, of_channel + 2 * c.channels,
-                   of_channel + 3 * c.channels},
+                  {out + shift, full ? out + second : nullptr, of_channel, of_channel + c.channels,
+                   of_channel + 2 * c.channels, of_channel + 3 * c.channels},
                   workspace);
             });
         const auto part = [count, &images = images](std::size_t from) {
@@ -244,7 +242,7 @@ TEST_CASE("simt norm kernels take empty tensors") {
   norm_act_jvp<Simt, float>({}, no_channels, nullptr, nullptr, {}, nullptr);
 
   const Input<float> ones(std::vector<float>(3, 1.0f));
-  const NormParams<float> no_rows{0,           3,           1e-5,       true,
+  const NormParams<float> no_rows{0,           3,           1e-5,        true,
                                   ones.data(), ones.data(), ones.data(), ones.data()};
   norm_act_forward<Simt, float>({}, no_rows, nullptr, nullptr, nullptr);
   ek::simt::Guarded<float> dgamma(3, "dgamma");
