@@ -11,10 +11,10 @@ struct Pool2dShape {
   std::int64_t batch, in_h, in_w, channels;
   std::int64_t kernel_h, kernel_w, stride_h, stride_w, pad_h = 0, pad_w = 0;
 
-  constexpr std::int64_t out_h() const { return (in_h + 2 * pad_h - kernel_h) / stride_h + 1; }
-  constexpr std::int64_t out_w() const { return (in_w + 2 * pad_w - kernel_w) / stride_w + 1; }
-  constexpr std::int64_t input_size() const { return batch * in_h * in_w * channels; }
-  constexpr std::int64_t output_size() const { return batch * out_h() * out_w() * channels; }
+  std::int64_t out_h() const { return (in_h + 2 * pad_h - kernel_h) / stride_h + 1; }
+  std::int64_t out_w() const { return (in_w + 2 * pad_w - kernel_w) / stride_w + 1; }
+  std::int64_t input_size() const { return batch * in_h * in_w * channels; }
+  std::int64_t output_size() const { return batch * out_h() * out_w() * channels; }
 };
 
 // y = window maximum; argmax [like y] = flat index into x of the first maximum in row-major window
@@ -52,9 +52,9 @@ void global_avg_pool_backward(Stream stream, std::int64_t batch, std::int64_t pi
 struct SubsampleShape {
   std::int64_t batch, in_h, in_w, in_c, out_c;
   std::int64_t stride = 2;
-  constexpr std::int64_t out_h() const { return (in_h + stride - 1) / stride; }
-  constexpr std::int64_t out_w() const { return (in_w + stride - 1) / stride; }
-  constexpr std::int64_t pad_before() const { return (out_c - in_c) / 2; }
+  std::int64_t out_h() const { return (in_h + stride - 1) / stride; }
+  std::int64_t out_w() const { return (in_w + stride - 1) / stride; }
+  std::int64_t pad_before() const { return (out_c - in_c) / 2; }
 };
 template <class B, class T>
 void subsample_pad_forward(Stream stream, const SubsampleShape& shape, const T* x, T* y);

@@ -40,6 +40,17 @@ struct Place {
       : image(pixel / w / h), row(pixel / w % h), column(pixel % w) {}
 };
 
+// The shapes with what follows from them, which the host computes once.
+struct Windows : Pool2dShape {
+  std::int64_t out_rows, out_columns;
+  Windows(const Pool2dShape& s) : Pool2dShape(s), out_rows(s.out_h()), out_columns(s.out_w()) {}
+};
+struct Subsampling : SubsampleShape {
+  std::int64_t out_rows, out_columns, before;
+  Subsampling(const SubsampleShape& s)
+      : SubsampleShape(s), out_rows(s.out_h()), out_columns(s.out_w()), before(s.pad_before()) {}
+};
+
 // Each functor: run<N>(pixel, c) computes the channels [c, c + N) of output pixel `pixel`.
 
 template <class T>
@@ -81,13 +92,13 @@ struct GlobalBackward {
 // Packs need pad_before and in_c to be multiples of N, so that a pack is copied or zero as a whole.
 template <class T>
 struct SubsampleForward {
-  SubsampleShape s;
+  Subsampling s;
   const T* x;
   T* y;
   template <int N>
   __device__ void run(std::int64_t pixel, std::int64_t c) const {
-    const Place to(pixel, s.out_h(), s.out_w());
-    const std::int64_t in_c = c - s.pad_before();
+    const Place to(pixel, s.out_rows, s.out_columns);
+    const std::int64_t in_c = c - s.before;
     const std::int64_t in_row = to.image * s.in_h + to.row * s.stride;
     Pack<T, N> values = {};
     if (in_c >= 0 && in_c < s.in_c) {
@@ -99,7 +110,7 @@ struct SubsampleForward {
 
 template <class T>
 struct SubsampleBackward {
-  SubsampleShape s;
+  Subsampling s;
   const T* dy;
   T* dx;
   template <int N>
@@ -107,9 +118,9 @@ struct SubsampleBackward {
     const Place to(pixel, s.in_h, s.in_w);
     Pack<T, N> values = {};
     if (to.row % s.stride == 0 && to.column % s.stride == 0) {
-      const std::int64_t out_row = to.image * s.out_h() + to.row / s.stride;
-      const std::int64_t from = out_row * s.out_w() + to.column / s.stride;
-      values = load_pack<N>(dy + from * s.out_c + s.pad_before() + c);
+      const std::int64_t out_row = to.image * s.out_rows + to.row / s.stride;
+      const std::int64_t from = out_row * s.out_columns + to.column / s.stride;
+      values = load_pack<N>(dy + from * s.out_c + s.before + c);
     }
     store_pack<N>(dx + pixel * s.in_c + c, values);
   }
@@ -118,13 +129,13 @@ struct SubsampleBackward {
 // The comparison also takes a NaN, and keeps the first one.
 template <class T>
 struct MaxForward {
-  Pool2dShape s;
+  Windows s;
   const T* x;
   T* y;
   std::int64_t* argmax;
   template <int N>
   __device__ void run(std::int64_t pixel, std::int64_t c) const {
-    const Place to(pixel, s.out_h(), s.out_w());
+    const Place to(pixel, s.out_rows, s.out_columns);
     const Range rows = window(to.row, s.kernel_h, s.stride_h, s.pad_h, s.in_h);
     const Range columns = window(to.column, s.kernel_w, s.stride_w, s.pad_w, s.in_w);
     Pack<T, N> best = {};
@@ -152,20 +163,20 @@ struct MaxForward {
 // dx of an element: dy of those windows over it that chose it, in row-major order.
 template <class T>
 struct MaxScatter {
-  Pool2dShape s;
+  Windows s;
   const T* dy;
   const std::int64_t* argmax;
   T* dx;
   template <int N>
   __device__ void run(std::int64_t pixel, std::int64_t c) const {
     const Place to(pixel, s.in_h, s.in_w);
-    const Range rows = windows_over(to.row, s.kernel_h, s.stride_h, s.pad_h, s.out_h());
-    const Range columns = windows_over(to.column, s.kernel_w, s.stride_w, s.pad_w, s.out_w());
+    const Range rows = windows_over(to.row, s.kernel_h, s.stride_h, s.pad_h, s.out_rows);
+    const Range columns = windows_over(to.column, s.kernel_w, s.stride_w, s.pad_w, s.out_columns);
     Pack<T, N> sum = {};
     for (std::int64_t row = rows.begin; row < rows.end; ++row) {
       for (std::int64_t column = columns.begin; column < columns.end; ++column) {
         const std::int64_t from =
-            ((to.image * s.out_h() + row) * s.out_w() + column) * s.channels + c;
+            ((to.image * s.out_rows + row) * s.out_columns + column) * s.channels + c;
         const Pack<T, N> values = load_pack<N>(dy + from);
 #pragma unroll
         for (int j = 0; j < N; ++j) {
@@ -179,12 +190,12 @@ struct MaxScatter {
 
 template <class T>
 struct AvgForward {
-  Pool2dShape s;
+  Windows s;
   const T* x;
   T* y;
   template <int N>
   __device__ void run(std::int64_t pixel, std::int64_t c) const {
-    const Place to(pixel, s.out_h(), s.out_w());
+    const Place to(pixel, s.out_rows, s.out_columns);
     const Range rows = window(to.row, s.kernel_h, s.stride_h, s.pad_h, s.in_h);
     const Range columns = window(to.column, s.kernel_w, s.stride_w, s.pad_w, s.in_w);
     Pack<T, N> sum = {};
@@ -204,20 +215,20 @@ struct AvgForward {
 
 template <class T>
 struct AvgBackward {
-  Pool2dShape s;
+  Windows s;
   const T* dy;
   T* dx;
   template <int N>
   __device__ void run(std::int64_t pixel, std::int64_t c) const {
     const Place to(pixel, s.in_h, s.in_w);
-    const Range rows = windows_over(to.row, s.kernel_h, s.stride_h, s.pad_h, s.out_h());
-    const Range columns = windows_over(to.column, s.kernel_w, s.stride_w, s.pad_w, s.out_w());
+    const Range rows = windows_over(to.row, s.kernel_h, s.stride_h, s.pad_h, s.out_rows);
+    const Range columns = windows_over(to.column, s.kernel_w, s.stride_w, s.pad_w, s.out_columns);
     const T scale = T(1) / T(s.kernel_h * s.kernel_w);
     Pack<T, N> sum = {};
     for (std::int64_t row = rows.begin; row < rows.end; ++row) {
       for (std::int64_t column = columns.begin; column < columns.end; ++column) {
         const Pack<T, N> more =
-            load_pack<N>(dy + ((to.image * s.out_h() + row) * s.out_w() + column) * s.channels + c);
+            load_pack<N>(dy + ((to.image * s.out_rows + row) * s.out_columns + column) * s.channels + c);
 #pragma unroll
         for (int j = 0; j < N; ++j) sum.values[j] += scale * more.values[j];
       }
