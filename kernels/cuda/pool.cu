@@ -227,8 +227,9 @@ struct AvgBackward {
     Pack<T, N> sum = {};
     for (std::int64_t row = rows.begin; row < rows.end; ++row) {
       for (std::int64_t column = columns.begin; column < columns.end; ++column) {
-        const Pack<T, N> more =
-            load_pack<N>(dy + ((to.image * s.out_rows + row) * s.out_columns + column) * s.channels + c);
+        const std::int64_t from =
+            ((to.image * s.out_rows + row) * s.out_columns + column) * s.channels + c;
+        const Pack<T, N> more = load_pack<N>(dy + from);
 #pragma unroll
         for (int j = 0; j < N; ++j) sum.values[j] += scale * more.values[j];
       }
