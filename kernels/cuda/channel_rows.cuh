@@ -87,7 +87,7 @@ __global__ void __launch_bounds__(kChannelThreads) map_rows(RowParts shape, Op o
   const Seat<N> seat(shape.channels);
   if (!seat.taken) return;
   const std::int64_t begin = shape.begin_of(blockIdx.x), end = shape.end_of(blockIdx.x);
-  typename Op::Channel channels[N];
+  typename Op::Channel channels[N] = {};
   op.template channels<N>(seat.channel, begin, end, channels);
   for (std::int64_t row = begin + seat.line; row < end; row += seat.lines) {
     op.template run<N>(row * shape.channels + seat.channel, channels);
@@ -144,7 +144,7 @@ __global__ void __launch_bounds__(kChannelThreads)
   const Seat<N> seat(shape.channels);
   const std::int64_t begin = shape.begin_of(blockIdx.x), end = shape.end_of(blockIdx.x);
   const int t = int(threadIdx.x);
-  typename Op::Channel channels[N];
+  typename Op::Channel channels[N] = {};
   A first[N] = {}, second[N] = {};
   if (seat.taken) {
     op.template channels<N>(seat.channel, begin, end, channels);
