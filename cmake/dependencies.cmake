@@ -20,6 +20,7 @@ if(EK_WITH_ONEDNN)
       INTERFACE_INCLUDE_DIRECTORIES ${EK_DNNL_INCLUDE})
   endif()
 endif()
+find_package(benchmark QUIET)  # Google Benchmark, for ek-bench alone
 find_package(MPI QUIET COMPONENTS CXX)
 if(EK_BUILD_TESTS)
   find_package(Catch2 REQUIRED)

@@ -5,7 +5,7 @@
 # slow ones, the CUDA kernels through nvcc where that is found, and a build with the address and
 # undefined-behaviour sanitizers and its tests.
 # --only runs the tests whose names match: house, kernels, simt (the CUDA kernels on the host, plain
-# and checked), engine, models, data, methods, apps.
+# and checked), engine, models, data, methods, benchmarks, apps.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

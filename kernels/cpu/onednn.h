@@ -71,4 +71,13 @@ inline dnnl::convolution_backward_weights::primitive_desc backward_weights(
 #endif
 }
 
+inline dnnl::matmul::primitive_desc matmul(const memory::desc& a, const memory::desc& b,
+                                           const memory::desc& c) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {engine(), a, b, c};
+#else
+  return {{a, b, c}, engine()};
+#endif
+}
+
 }  // namespace ek::kernels::onednn

@@ -276,7 +276,9 @@ std::string Executor::deadlock(const Block& b) const {
 }
 
 void Executor::fail(std::string&& what, Origin at, Origin other) {
-  failure_.what = std::move(what);
+  // Frees the old text, which a move assignment would hand to `what`: nobody destroys that.
+  std::string().swap(failure_.what);
+  failure_.what.swap(what);
   failure_.block = block->index;
   failure_.thread = lane->index;
   failure_.of_thread = true;

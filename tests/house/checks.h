@@ -10,7 +10,7 @@ namespace house {
 using Violations = std::vector<std::string>;
 
 // #include lines name existing files from the root, and a floor includes itself and those below:
-// kernels <- engine <- {models, data} <- methods <- apps. benchmarks and tests may include all.
+// kernels <- engine <- {models, data} <- methods <- benchmarks <- apps. tests may include all.
 Violations check_includes(const std::filesystem::path& root);
 
 // No source file past 400 lines; a median of 150 at most.

@@ -48,7 +48,8 @@ TEST_CASE("scripts can be run") {
 
 TEST_CASE("planted: includes") {
   TempDir dir;
-  for (const char* floor : {"kernels", "engine", "models", "data", "methods", "apps", "tests"}) {
+  for (const char* floor :
+       {"kernels", "engine", "models", "data", "methods", "benchmarks", "apps", "tests"}) {
     put_file(dir / (std::string(floor) + "/a.h"), "#pragma once\n");
   }
   const auto found_with = [&](const std::string& file, const std::string& text) {
@@ -69,6 +70,10 @@ TEST_CASE("planted: includes") {
   CHECK(found_with("data/b.cpp", "#include \"methods/a.h\"\n").size() == 1);
   CHECK(found_with("methods/b.cpp", "#include \"data/a.h\"\n#include \"models/a.h\"\n").empty());
   CHECK(found_with("methods/b.cpp", "#include \"apps/a.h\"\n").size() == 1);
+  CHECK(found_with("methods/b.cpp", "#include \"benchmarks/a.h\"\n").size() == 1);
+  CHECK(found_with("benchmarks/b.cpp", "#include \"methods/a.h\"\n").empty());
+  CHECK(found_with("benchmarks/b.cpp", "#include \"apps/a.h\"\n").size() == 1);
+  CHECK(found_with("apps/b.cpp", "#include \"benchmarks/a.h\"\n").empty());
   CHECK(found_with("apps/b.cpp", "#include \"methods/a.h\"\n").empty());
   CHECK(found_with("apps/b.cpp", "#include \"tests/a.h\"\n").size() == 1);
   CHECK(found_with("tests/b.cpp", "#include \"apps/a.h\"\n").empty());

@@ -1,0 +1,92 @@
+// ek-bench: times the kernels one by one, against what the machine reaches.
+#include "apps/support/cli.h"    // CommonOptions, run_program
+#include "benchmarks/measure.h"  // measure
+#include "benchmarks/report.h"   // text_line, to_json, to_csv
+#include "engine/atomic_file.h"  // write_file_atomically
+
+namespace {
+
+using ek::bench::MeasureOptions;
+using ek::bench::Row;
+
+struct Options {
+  MeasureOptions measure;
+  std::string json, csv;
+  bool list = false;
+};
+
+ek::Precision parse_bench_precision(const std::string& text) {
+  const ek::Precision precision = ek::parse_precision(text);
+  ek::require(precision != ek::Precision::float64,
+              "--precision float64: expected float32 or bf16, the precisions of the benchmarks");
+  return precision;
+}
+
+int run(const Options& o) {
+  if (o.list) {
+    for (const auto& what : select_cases(o.measure)) fmt::print("{}\n", what.name());
+    return 0;
+  }
+  // Lines as they come: a full run takes minutes.
+  const auto show = [](const std::string& text) {
+    fmt::print("{}", text);
+    std::fflush(stdout);
+  };
+  const int threads = ek::thread_count();
+  ek::bench::Roof first;
+  const auto begin = [&](const ek::bench::Roof& roof, std::size_t footprint_bytes) {
+    first = roof;
+    show(fmt::format("roof, measured with {} threads\n{}\n{}", threads,
+                     text_roof(roof, footprint_bytes), ek::bench::text_head()));
+  };
+  const auto results = measure(
+      o.measure,
+      {begin, [&](const Row& row, const ek::bench::Roof& roof) { show(text_line(row, roof)); },
+       [&](const std::string& name) {
+         show(fmt::format("{}: left out, oneDNN has nothing for it here\n", name));
+       }});
+  if (results.roof.is_well_above(first)) {
+    show(
+        fmt::format("\nnote: the machine was faster afterwards; this roof makes every share "
+                    "smaller, and the shares in files are by it\n{}",
+                    text_roof(results.roof, results.footprint_bytes)));
+  }
+  if (!o.json.empty()) ek::write_file_atomically(o.json, to_json(results, threads).dump(1) + "\n");
+  if (!o.csv.empty()) ek::write_file_atomically(o.csv, to_csv(results));
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "Times the CPU kernels on the shapes of ResNet-32 and others, beside oneDNN and plain loops, "
+      "against the measured copy bandwidth and product rate of the machine."};
+  ek::CommonOptions common;
+  Options o;
+  std::string precision;
+  // What follows -- is Google Benchmark's.
+  const auto split = std::find(argv, argv + argc, std::string_view("--"));
+  if (split != argv + argc) o.measure.google.assign(split + 1, argv + argc);
+  ek::add_common_options(app, common);
+  app.add_option("--filter", o.measure.filter,
+                 "a regular expression for FAMILY/SHAPE/PRECISION/VERSION")
+      ->type_name("REGEX");
+  app.add_option("--precision", precision, "float32 or bf16 (both unless given)");
+  app.add_option("--min-time", o.measure.min_time_s, "seconds a benchmark takes at least")
+      ->type_name("S");
+  app.add_option("--footprint", o.measure.footprint_mib,
+                 "MiB that the operands of a benchmark rotate through (0: beyond the caches; 8: "
+                 "warm operands)")
+      ->type_name("MIB");
+  app.add_option("--json", o.json, "write the results to this file as one JSON object")
+      ->type_name("FILE");
+  app.add_option("--csv", o.csv, "write the results to this file as CSV")->type_name("FILE");
+  app.add_flag("--list", o.list, "list the benchmarks and run none");
+  app.footer("Flags of Google Benchmark can follow after --, as -- --benchmark_repetitions=3.");
+  return ek::run_program(int(split - argv), argv, app, [&] {
+    if (!precision.empty()) o.measure.precision = parse_bench_precision(precision);
+    o.measure.seed = common.seed.value_or(0);
+    return run(o);
+  });
+}

@@ -1,0 +1,54 @@
+// One pass over the parameters of ResNet-32 for 100 classes.
+#include "kernels/optim.h"
+
+#include <array>
+
+#include "benchmarks/cases.h"
+#include "kernels/elementwise.h"
+#include "kernels/error.h"
+
+namespace ek::bench {
+namespace {
+
+using namespace kernels;
+
+constexpr std::int64_t parameters = 470004;
+constexpr std::array<OptimSegment, 1> segments{{{0, parameters, 1, 5e-4}}};
+constexpr double learning_rate = 1e-3;  // small: the numbers stay finite however often it runs
+
+Case optim_case(const char* family, int buffers, std::function<Call(Operands&)> make) {
+  Case result{family, fmt::format("{}", parameters), Precision::float32};
+  result.bytes = double(buffers) * double(parameters) * sizeof(float);  // read or written
+  result.make = std::move(make);
+  return result;
+}
+
+Call sgd(Operands& o) {
+  const float* gradient = o.random<float>(parameters);
+  float *values = o.random<float>(parameters), *momentum = o.random<float>(parameters);
+  const SgdSettings settings{.lr = learning_rate, .momentum = 0.9, .nesterov = true};
+  return [=] { sgd_step<Cpu, float>({}, settings, segments, gradient, values, momentum); };
+}
+
+Call adam(Operands& o) {
+  const float* gradient = o.random<float>(parameters);
+  float *values = o.random<float>(parameters), *first = o.random<float>(parameters),
+        *second = o.positive(parameters);
+  const AdamSettings settings{.lr = learning_rate, .step = 100};
+  return [=] { adam_step<Cpu, float>({}, settings, segments, gradient, values, first, second); };
+}
+
+Call virtual_step(Operands& o) {
+  const float *x = o.random<float>(parameters), *d = o.random<float>(parameters);
+  float* y = o.random<float>(parameters);
+  return [=] { add_scaled<Cpu, float>({}, parameters, x, -learning_rate, d, y); };
+}
+
+}  // namespace
+
+std::vector<Case> optim_cases() {
+  return {optim_case("sgd", 5, sgd), optim_case("adam", 7, adam),
+          optim_case("add_scaled", 3, virtual_step)};
+}
+
+}  // namespace ek::bench

@@ -1,0 +1,158 @@
+// ek-bench: figures that are possible and files that can be read, not how fast anything is.
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "benchmarks/measure.h"
+#include "tests/catch.h"
+#include "tests/error_of.h"
+#include "tests/temp_dir.h"
+
+using namespace ek::bench;
+
+namespace {
+
+struct Run {
+  int code = -1;
+  std::string out, error;
+};
+
+Run ek_bench(const TempDir& dir, const std::string& arguments) {
+  const std::string command = "cd '" + dir.path().string() +
+                              "' && '" EK_BINARY_DIR "/bin/ek-bench' " + arguments +
+                              " >stdout.txt 2>stderr.txt";
+  const int status = std::system(command.c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, file_bytes(dir / "stdout.txt"),
+          file_bytes(dir / "stderr.txt")};
+}
+
+void check_refused(const Run& run, const std::string& part) {
+  CAPTURE(run.error);
+  CHECK(run.code == 2);
+  CHECK(run.out.empty());
+  CHECK(run.error.starts_with("error: "));
+  CHECK(contains(run.error, part));
+  CHECK(std::count(run.error.begin(), run.error.end(), '\n') == 1);
+}
+
+void require_positive(const nlohmann::json& number) {
+  CAPTURE(number.dump());
+  REQUIRE(number.is_number());
+  REQUIRE(std::isfinite(number.get<double>()));
+  REQUIRE(number.get<double>() > 0);
+}
+
+std::size_t lines(const std::string& text) {
+  return std::size_t(std::count(text.begin(), text.end(), '\n'));
+}
+
+}  // namespace
+
+TEST_CASE("ek-bench: results are finite, positive and below the roof") {
+  const TempDir dir;
+  const Run run = ek_bench(dir,
+                           "--filter '^(conv2d_forward|norm_conv_vjp)/64-64@8x8/|^add/' "
+                           "--footprint 16 --min-time 0.01 --json out.json --csv out.csv");
+  CAPTURE(run.error);
+  REQUIRE(run.code == 0);
+  const auto json = nlohmann::json::parse(file_bytes(dir / "out.json"));
+  for (const char* key : {"copy_gb_s", "copy_8mib_gb_s", "float32_gflop_s", "bf16_gflop_s"}) {
+    require_positive(json.at("roof").at(key));
+  }
+  require_positive(json.at("threads"));
+  CHECK(json.at("footprint_mib") == 16);
+  std::set<std::string> versions, families;
+  for (const auto& row : json.at("results")) {
+    const std::string name = row.at("name");
+    CAPTURE(name);
+    for (const char* key : {"median_ms", "best_ms", "calls", "bytes", "gb_s"}) {
+      require_positive(row.at(key));
+    }
+    CHECK(row.at("best_ms").get<double>() <= row.at("median_ms").get<double>());
+    const double gb_s = row.at("bytes").get<double>() / row.at("best_ms").get<double>() / 1e6;
+    CHECK(row.at("gb_s").get<double>() == Approx(gb_s));
+    REQUIRE(row.at("share").get<double>() > 0);
+    // A roof that was measured on a machine that did something else beside may be a little low.
+    REQUIRE(row.at("share").get<double>() <= 1.2);
+    const std::string family = row.at("family"), of = row.at("of");
+    CHECK((of == "compute" || of == "copy"));
+    families.insert(family);
+    versions.insert(row.at("version"));
+    if (family == "add") {
+      CHECK(row.at("gflop_s").is_null());
+      CHECK(of == "copy");
+    } else {
+      require_positive(row.at("gflop_s"));
+      require_positive(row.at("gflop"));
+    }
+    CHECK(contains(run.out, family));
+  }
+  CHECK(families == std::set<std::string>{"add", "conv2d_forward", "norm_conv_vjp"});
+  for (const char* version : {"evenkeel", "plain", "separate"}) CHECK(versions.contains(version));
+  CHECK(contains(run.out, "roof, measured with "));
+  CHECK(lines(file_bytes(dir / "out.csv")) == 1 + json.at("results").size());
+}
+
+TEST_CASE("ek-bench: --list names every family and runs nothing") {
+  const TempDir dir;
+  const Run run = ek_bench(dir, "--list");
+  REQUIRE(run.code == 0);
+  for (const char* family : {"conv2d_forward",
+                             "conv2d_backward_data",
+                             "conv2d_backward_weights",
+                             "conv2d_tangent",
+                             "norm_conv_forward",
+                             "norm_conv_vjp",
+                             "norm_conv_jvp",
+                             "channel_stats_forward",
+                             "channel_stats_vjp",
+                             "channel_stats_jvp",
+                             "norm_act_forward",
+                             "norm_act_vjp",
+                             "norm_act_jvp",
+                             "gemm",
+                             "softmax_cross_entropy",
+                             "segment_sum",
+                             "augment",
+                             "global_avg_pool_forward",
+                             "global_avg_pool_backward",
+                             "subsample_forward",
+                             "subsample_backward",
+                             "add",
+                             "gate",
+                             "convert",
+                             "sgd",
+                             "adam",
+                             "add_scaled"}) {
+    CAPTURE(family);
+    CHECK(contains("\n" + run.out, "\n" + std::string(family) + "/"));
+  }
+  const Run bf16 = ek_bench(dir, "--list --precision bf16");
+  CHECK(lines(bf16.out) > 0);
+  CHECK(!contains(bf16.out, "/float32/"));
+  std::set<std::string> names;
+  for (const Case& what : all_cases()) {
+    CAPTURE(what.name());
+    CHECK(names.insert(what.name()).second);
+    CHECK(what.bytes > 0);
+  }
+  CHECK(lines(run.out) == names.size());
+}
+
+TEST_CASE("ek-bench: what it cannot run is refused in one line") {
+  const TempDir dir;
+  check_refused(ek_bench(dir, "--filter conv3d"), "--filter conv3d: no benchmark matches");
+  check_refused(ek_bench(dir, "--filter '['"), "--filter [: expected a regular expression");
+  check_refused(ek_bench(dir, "--filter gemm --precision bf16"), "no benchmark matches in bf16");
+  check_refused(ek_bench(dir, "--precision float64"), "float32 or bf16");
+  check_refused(ek_bench(dir, "--precision half"), "--precision");
+  check_refused(ek_bench(dir, "--device cuda"), "--device cuda");
+  check_refused(ek_bench(dir, "--min-time 0"), "--min-time");
+  check_refused(ek_bench(dir, "--min-time nan"), "--min-time");
+  check_refused(ek_bench(dir, "--footprint 1"), "--footprint");
+  check_refused(ek_bench(dir, "--filter '^sgd' -- --fast"), "-- --fast");
+}
