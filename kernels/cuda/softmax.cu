@@ -1,5 +1,7 @@
 #include "kernels/softmax.h"
 
+#include <type_traits>
+
 #include "kernels/arguments.h"
 #include "kernels/cuda/team.cuh"
 #include "kernels/math/argmax.h"
@@ -44,7 +46,8 @@ __global__ void __launch_bounds__(kItemThreads)
 template <class T>
 struct PartialSum {
   T max, others;
-  int top;
+  // As wide as T: copies of a struct move its padding too, which nothing writes.
+  std::conditional_t<sizeof(T) == 8, long long, int> top;
   __device__ PartialSum across(int distance) const {
     return {from_across(max, distance), from_across(others, distance), from_across(top, distance)};
   }
