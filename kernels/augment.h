@@ -25,6 +25,10 @@ struct AugmentKey {
   std::uint32_t purpose = 0, epoch = 0, view = 0;
 };
 
+// Throws ek::Error unless 0 <= zero_pad, 0 <= reflect_pad < height and width, and purpose and view
+// are below 2^16. Each backend asks it first.
+void check_augment(const AugmentSpec& spec, const AugmentKey& key);
+
 // out[i] = augmented images[index[i]], NHWC [count, height, width, 3]; the draw of out[i] is made
 // at positions[i]. images is [n, height, width, 3]; the caller checks that indices are in range.
 // Offsets and flip come from augment_draw (kernels/math/augment_draw.h), the same on each backend.

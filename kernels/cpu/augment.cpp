@@ -57,10 +57,7 @@ void augment_one(const AugmentSpec& spec, const math::AugmentDraw& draw,
 
 }  // namespace
 
-template <class B, class T>
-void augment_images(Stream, const AugmentSpec& spec, const AugmentKey& key, std::int64_t count,
-                    const std::uint8_t* images, const std::int64_t* index,
-                    const std::int64_t* positions, T* out) {
+void check_augment(const AugmentSpec& spec, const AugmentKey& key) {
   require(0 <= spec.zero_pad && 0 <= spec.reflect_pad && spec.reflect_pad < spec.height &&
               spec.reflect_pad < spec.width,
           "augment_images: expected pads >= 0 and reflect_pad below the size {} x {}, got "
@@ -69,6 +66,13 @@ void augment_images(Stream, const AugmentSpec& spec, const AugmentKey& key, std:
   require(key.purpose < 65536 && key.view < 65536,
           "augment_images: expected purpose and view below 65536, got {} and {}", key.purpose,
           key.view);
+}
+
+template <class B, class T>
+void augment_images(Stream, const AugmentSpec& spec, const AugmentKey& key, std::int64_t count,
+                    const std::uint8_t* images, const std::int64_t* index,
+                    const std::int64_t* positions, T* out) {
+  check_augment(spec, key);
   const NormalisedValues<T> values(spec);
   const std::int64_t size = spec.height * spec.width * 3;
   cpu::for_item_blocks(count, size, [&](std::int64_t begin, std::int64_t end) {

@@ -2,8 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/cuda/primitives.cuh"
-#include "kernels/math/bf16.h"
+#include "kernels/cuda/packs.cuh"
 
 // One thread, one element, is the teaching rung: it stays for outputs that may lie anywhere. The
 // tuned kernel moves 16 bytes a thread and access; both apply the same function objects.
@@ -13,27 +12,6 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr std::int64_t kMostBlocks = 1 << 16;  // each then works on several pieces
-
-// Arithmetic on bf16 happens in float, and each result is rounded once.
-template <class T>
-__device__ Acc<T> widened(T x) {
-  if constexpr (std::is_same_v<T, bf16>) {
-    return math::bf16_to_float(x);
-  } else {
-    return x;
-  }
-}
-
-template <class To, class From>
-__device__ To narrowed(From x) {
-  if constexpr (!std::is_same_v<To, bf16>) {
-    return To(x);
-  } else if constexpr (std::is_same_v<From, double>) {
-    return math::double_to_bf16(x);
-  } else {
-    return math::float_to_bf16(x);
-  }
-}
 
 template <Unary op>
 struct UnaryOp {
@@ -105,37 +83,6 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-template <class T, int N>
-struct alignas(N * sizeof(T) >= 16 ? 16 : N * sizeof(T)) Pack {
-  T values[N];
-};
-
-// Loads N elements in accesses of 16 bytes, or of less when they are less.
-template <int N, class T>
-__device__ Pack<T, N> load_pack(const T* from) {
-  constexpr int step = N * sizeof(T) > 16 ? 16 / int(sizeof(T)) : N;
-  Pack<T, N> pack;
-#pragma unroll
-  for (int i = 0; i < N; i += step) {
-    const auto part = load_vec<Pack<T, step>>(from + i);
-#pragma unroll
-    for (int j = 0; j < step; ++j) pack.values[i + j] = part.values[j];
-  }
-  return pack;
-}
-
-template <int N, class T>
-__device__ void store_pack(T* to, const Pack<T, N>& pack) {
-  constexpr int step = N * sizeof(T) > 16 ? 16 / int(sizeof(T)) : N;
-#pragma unroll
-  for (int i = 0; i < N; i += step) {
-    Pack<T, step> part;
-#pragma unroll
-    for (int j = 0; j < step; ++j) part.values[j] = pack.values[i + j];
-    store_vec(to + i, part);
-  }
-}
-
 // The same, N elements at a time; the rest of fewer than N goes to the first threads, one each.
 template <int N, class F, class To, class... From>
 __global__ void __launch_bounds__(kThreads)
@@ -152,11 +99,6 @@ __global__ void __launch_bounds__(kThreads)
   }
   const std::int64_t rest = packs * N + first_piece();
   if (rest < count) y[rest] = narrowed<To>(f(widened(x[rest])...));
-}
-
-template <class... P>
-bool aligned_to_16(P... pointers) {
-  return ((reinterpret_cast<std::uintptr_t>(pointers) % 16 == 0) && ...);
 }
 
 template <class F, class To, class... From>

@@ -10,7 +10,7 @@
 //   EK_SHARED(name, type)              a static shared variable: EK_SHARED(sums, float[32])
 //   SharedArray<T, N>                  an array member of T whose index the host checks
 //   __syncthreads[_count|_and|_or]  __syncwarp  __shfl[_up|_down|_xor]_sync  __ballot_sync
-//   __any_sync  __all_sync  __reduce_{add,min,max,and,or}_sync
+//   __any_sync  __all_sync  __reduce_{add,min,max,and,or}_sync  __popc
 //   atomicAdd atomicMin atomicMax atomicExch atomicCAS  __threadfence   (32 bits; see the types)
 //   load_vec<V>(p)  store_vec(p, v)    V of 4, 8 or 16 bytes, aligned to its size
 //   cp_async_16(to, from)  cp_async_{16,4}_or_zero(to, from, valid)  cp_async_commit()

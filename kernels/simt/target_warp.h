@@ -30,6 +30,10 @@ inline int __all_sync(unsigned mask, int predicate, Site site = Site::here()) {
   return simt::ballot(mask, predicate != 0, site) == mask;
 }
 
+inline int __popc(unsigned bits) {
+  return std::popcount(bits);
+}
+
 // The types that CUDA shuffles.
 template <class T>
 concept Shuffled = std::is_same_v<T, int> || std::is_same_v<T, unsigned> ||

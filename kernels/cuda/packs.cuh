@@ -1,0 +1,77 @@
+#pragma once
+// Several elements at a time, and the way between stored types and those of arithmetic; for every
+// family whose tuned kernels move 16 bytes a thread and access.
+#include <cstdint>
+
+#include "kernels/cuda/primitives.cuh"
+#include "kernels/math/bf16.h"
+
+namespace ek::kernels::EK_TARGET {
+
+// Arithmetic on bf16 happens in float, and each result is rounded once.
+template <class T>
+__device__ Acc<T> widened(T x) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    return math::bf16_to_float(x);
+  } else {
+    return x;
+  }
+}
+
+template <class To, class From>
+__device__ To narrowed(From x) {
+  if constexpr (!std::is_same_v<To, bf16>) {
+    return To(x);
+  } else if constexpr (std::is_same_v<From, double>) {
+    return math::double_to_bf16(x);
+  } else {
+    return math::float_to_bf16(x);
+  }
+}
+
+template <class T, int N>
+struct alignas(N * sizeof(T) >= 16 ? 16 : N * sizeof(T)) Pack {
+  T values[N];
+};
+
+// Loads N elements in accesses of 16 bytes, or of less when they are less. One may lie anywhere.
+template <int N, class T>
+__device__ Pack<T, N> load_pack(const T* from) {
+  if constexpr (N == 1) {
+    return {{*from}};
+  } else {
+    constexpr int step = N * sizeof(T) > 16 ? 16 / int(sizeof(T)) : N;
+    Pack<T, N> pack;
+#pragma unroll
+    for (int i = 0; i < N; i += step) {
+      const auto part = load_vec<Pack<T, step>>(from + i);
+#pragma unroll
+      for (int j = 0; j < step; ++j) pack.values[i + j] = part.values[j];
+    }
+    return pack;
+  }
+}
+
+template <int N, class T>
+__device__ void store_pack(T* to, const Pack<T, N>& pack) {
+  if constexpr (N == 1) {
+    *to = pack.values[0];
+  } else {
+    constexpr int step = N * sizeof(T) > 16 ? 16 / int(sizeof(T)) : N;
+#pragma unroll
+    for (int i = 0; i < N; i += step) {
+      Pack<T, step> part;
+#pragma unroll
+      for (int j = 0; j < step; ++j) part.values[j] = pack.values[i + j];
+      store_vec(to + i, part);
+    }
+  }
+}
+
+// Null pointers count as aligned: what they stand for is not accessed.
+template <class... P>
+bool aligned_to_16(P... pointers) {
+  return ((reinterpret_cast<std::uintptr_t>(pointers) % 16 == 0) && ...);
+}
+
+}  // namespace ek::kernels::EK_TARGET
