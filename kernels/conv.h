@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/backend.h"
+#include "kernels/float_products.h"
 
 namespace ek::kernels {
 
@@ -14,6 +15,7 @@ struct Conv2dShape {
   std::int64_t batch, in_h, in_w, in_c;
   std::int64_t out_c, kernel_h, kernel_w;
   std::int64_t stride_h = 1, stride_w = 1, pad_h = 0, pad_w = 0, groups = 1;
+  FloatProducts products = FloatProducts::exact;
 
   std::int64_t out_h() const { return (in_h + 2 * pad_h - kernel_h) / stride_h + 1; }
   std::int64_t out_w() const { return (in_w + 2 * pad_w - kernel_w) / stride_w + 1; }
@@ -26,6 +28,10 @@ struct Conv2dShape {
   }
   bool operator==(const Conv2dShape&) const = default;
 };
+
+// Throws Error, starting with `op`, unless sizes are positive (a batch may be 0), groups divide the
+// channels and the kernel fits into the padded image. For every backend.
+void check_shape(const Conv2dShape& shape, const char* op);
 
 enum class Conv2dPass { forward, backward_data, backward_weights, tangent };
 

@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "kernels/backend.h"
+#include "kernels/float_products.h"
 
 namespace ek::kernels {
 
@@ -10,6 +11,7 @@ namespace ek::kernels {
 struct GemmShape {
   std::int64_t m, n, k;
   bool transpose_a = false, transpose_b = false;
+  FloatProducts products = FloatProducts::exact;
 };
 
 // The bits do not depend on the number of threads.

@@ -106,6 +106,7 @@ template <class T>
 void multiply(const GemmShape& s, const T* a, const T* b, T* c) {
   require(s.m >= 0 && s.n >= 0 && s.k >= 0, "gemm: sizes >= 0 expected, got m {}, n {}, k {}", s.m,
           s.n, s.k);
+  require(s.products == FloatProducts::exact, "gemm: the CPU has exact products alone, got tf32");
   if (s.k == 0) {
     std::fill(c, c + s.m * s.n, T(0));
     return;

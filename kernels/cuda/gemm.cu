@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/primitives.cuh"
+#include "kernels/versions.h"
 
 // One thread, one element of c, is the teaching rung: it serves outputs that would not fill a tile.
 // The tiled kernel brings tiles of a and b through shared memory and sums R x R elements a thread
@@ -177,7 +178,8 @@ void multiply(Stream stream, const GemmShape& s, const T* a, const T* b, T* c) {
   constexpr std::int64_t small = 2 * kSide, enough = 128;
   if (s.m == 0 || s.n == 0) return;
   const Factor<T> of_a{a, s.m, s.k, !s.transpose_a}, of_b{b, s.n, s.k, s.transpose_b};
-  if (s.m * s.n < small * small || s.k < kDepth / 2) {
+  const int version = named_version("gemm");
+  if (version < 0 ? s.m * s.n < small * small || s.k < kDepth / 2 : version == 0) {
     const std::int64_t blocks = std::min((s.m * s.n + kThreads - 1) / kThreads, kMostBlocks);
     launch<&gemm_plain<T>>({dim3(unsigned(blocks)), dim3(kThreads), 0, stream}, of_a, of_b, c);
   } else if (tiles_of<T, 4>(s) >= enough) {

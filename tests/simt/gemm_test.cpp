@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "kernels/versions.h"
 #include "tests/catch.h"
 #include "tests/simt/device.h"
 
@@ -89,6 +90,14 @@ TEMPLATE_TEST_CASE("simt gemm", "", float, double) {
     for (const bool ta : {false, true}) {
       for (const bool tb : {false, true}) check<TestType>({of.m, of.n, of.k, ta, tb});
     }
+  }
+}
+
+TEST_CASE("simt gemm gives the same bits by each of its versions") {
+  for (const auto version : versions_of("gemm")) {
+    const ScopedVersion scope("gemm", version);
+    check<float>({5, 7, 3, false, true});
+    check<float>({70, 65, 20, false, false});
   }
 }
 

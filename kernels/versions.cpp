@@ -1,0 +1,67 @@
+#include "kernels/versions.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "kernels/error.h"
+
+namespace ek::kernels {
+namespace {
+
+struct Ladder {
+  std::string_view function;
+  std::array<std::string_view, 6> versions;  // the rest is empty
+};
+
+constexpr Ladder kLadders[] = {
+    {"gemm", {"plain", "tiled"}},
+};
+
+constexpr auto kFunctions = [] {
+  std::array<std::string_view, std::size(kLadders)> names;
+  for (std::size_t i = 0; i < names.size(); ++i) names[i] = kLadders[i].function;
+  return names;
+}();
+
+struct Named {
+  std::string_view function;  // of kLadders
+  int version;
+};
+thread_local std::vector<Named> named;
+
+}  // namespace
+
+std::span<const std::string_view> versions_of(std::string_view function) {
+  for (const Ladder& ladder : kLadders) {
+    if (ladder.function != function) continue;
+    const auto end = std::ranges::find(ladder.versions, std::string_view());
+    return {ladder.versions.begin(), end};
+  }
+  return {};
+}
+
+std::span<const std::string_view> versioned_functions() {
+  return kFunctions;
+}
+
+ScopedVersion::ScopedVersion(std::string_view function, std::string_view version) {
+  const auto names = versions_of(function);
+  const auto it = std::ranges::find(names, version);
+  require(it != names.end(), "{}: no version '{}' (it has {})", function, version,
+          names.empty() ? "one alone" : fmt::format("{}", fmt::join(names, ", ")));
+  named.push_back({*std::ranges::find(kFunctions, function), int(it - names.begin())});
+}
+
+ScopedVersion::~ScopedVersion() {
+  named.pop_back();
+}
+
+int named_version(std::string_view function) {
+  for (auto it = named.rbegin(); it != named.rend(); ++it) {
+    if (it->function == function) return it->version;
+  }
+  return -1;
+}
+
+}  // namespace ek::kernels
