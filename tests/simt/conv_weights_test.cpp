@@ -1,0 +1,91 @@
+#include "kernels/cuda/conv_weights.h"
+
+#include "tests/catch.h"
+#include "tests/kernels/conv_run.h"
+#include "tests/simt/device.h"
+
+using namespace ek::kernels;
+using ek::bf16;
+using ek::reference::Case;
+using ek::reference::Sums;
+
+namespace {
+
+// batch, in_h, in_w, in_c, out_c, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, groups
+const std::vector<Conv2dShape> kShapes{
+    {1, 1, 1, 1, 1, 1, 1},                  // the smallest
+    {3, 7, 5, 3, 8, 3, 3, 1, 1, 1, 1},      // three input channels
+    {2, 7, 7, 4, 6, 1, 1, 2, 2},            // 1x1, stride 2: inputs that no window meets
+    {1, 6, 5, 3, 17, 3, 5, 1, 2, 0, 2},     // kernel, stride and padding differ by axis
+    {3, 5, 5, 6, 4, 3, 3, 1, 1, 1, 1, 2},   // two groups
+    {2, 8, 7, 8, 8, 3, 3, 2, 2, 1, 1, 8},   // depthwise
+    {1, 12, 11, 3, 10, 7, 7, 2, 2, 3, 3},   // a stem
+    {2, 3, 3, 2, 3, 2, 2, 1, 1, 2, 2},      // windows wholly in the padding
+    {3, 6, 7, 2, 2, 2, 2, 3, 3},            // stride beyond the kernel, a rest at the border
+    {2, 5, 2, 10, 6, 5, 3, 2, 3, 2, 1, 2},  // a tap that meets nothing but padding
+};
+
+template <class T>
+std::vector<T> vector_of(const ek::reference::Guarded<T>& values) {
+  return {values.data(), values.data() + values.size()};
+}
+
+template <class T>
+std::vector<Acc<T>> on_simt(const Case<T>& c) {
+  const ek::simt::test::Input<T> x(vector_of(c.x), "x"), dy(vector_of(c.dy), "dy");
+  return ek::simt::test::in_all_orders<Acc<T>>(
+      std::size_t(c.shape.weight_size()), 0, [&](Acc<T>* dweight) {
+        const std::size_t bytes = simt_target::backward_weights_workspace_bytes<T>(c.shape);
+        ek::simt::Guarded<double> scratch((bytes + 7) / 8, "workspace");
+        conv2d_backward_weights<Simt, T>({}, c.shape, x.data(), dy.data(), dweight,
+                                         {scratch.data(), bytes});
+        scratch.values();
+      });
+}
+
+// The largest distance of two results in units of what two sums of the same products may differ by:
+// each errs by less than terms epsilon times the sum of magnitudes, whatever its order (see
+// reference::first_wrong); `product` is what rounding the factors adds to that, relative.
+template <class T>
+double error(const std::vector<Acc<T>>& got, const std::vector<Acc<T>>& cpu, const Sums& sums,
+             double product = 0) {
+  REQUIRE(got.size() == cpu.size());
+  double worst = 0;
+  for (std::size_t w = 0; w < got.size(); ++w) {
+    const double relative = 2 * (sums.terms[w] + 1) * ek::test::epsilon_of<Acc<T>>() + product;
+    const double off = std::abs(double(got[w]) - double(cpu[w]));
+    const double units = off == 0 ? 0 : off / (relative * sums.magnitude[w]);
+    if (!(units <= worst)) worst = units;
+    if (std::isnan(worst)) break;
+  }
+  return worst;
+}
+
+template <class T>
+void check(const Conv2dShape& shape) {
+  INFO(ek::reference::describe(shape));
+  const Case<T> c(shape, ek::reference::ConvPath::best);
+  const Sums sums = c.expected(Conv2dPass::backward_weights, shape.weight_size());
+  REQUIRE(error<T>(on_simt(c), vector_of(c.gradient()), sums) <= 1);
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("simt conv weight gradients", "", float, double, bf16) {
+  for (const Conv2dShape& shape : kShapes) check<TestType>(shape);
+}
+
+TEMPLATE_TEST_CASE("simt conv weight gradients of no image are zero", "", float, double, bf16) {
+  using A = Acc<TestType>;
+  const Conv2dShape s{0, 4, 5, 2, 6, 3, 3, 1, 1, 1, 1};
+  const auto dweight = ek::simt::test::in_all_orders<A>(
+      std::size_t(s.weight_size()), 0,
+      [&](A* to) { conv2d_backward_weights<Simt, TestType>({}, s, nullptr, nullptr, to, {}); });
+  REQUIRE(dweight == std::vector<A>(std::size_t(s.weight_size()), A(0)));
+}
+
+TEST_CASE("simt conv weight gradients refuse wrong shapes by name") {
+  const Conv2dShape s{1, 4, 4, 3, 4, 3, 3, 1, 1, 1, 1, 2};
+  REQUIRE_THROWS_WITH((conv2d_backward_weights<Simt, float>({}, s, nullptr, nullptr, nullptr, {})),
+                      Catch::Matchers::StartsWith("conv2d_backward_weights: groups"));
+}
