@@ -2,6 +2,8 @@
 
 #include <omp.h>
 
+#include <charconv>
+
 #include "kernels/error.h"
 
 namespace ek {
@@ -20,6 +22,17 @@ std::string Device::str() const {
 
 Device parse_device(std::string_view text) {
   if (text == "cpu") return {};
+#ifdef EK_HAS_CUDA_DEVICE
+  if (text == "cuda") return {Device::Kind::cuda, 0};
+  if (text.starts_with("cuda:")) {
+    int index = -1;
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data() + 5, end, index);
+    require(error == std::errc() && stop == end && index >= 0,
+            "--device {}: expected cuda:N with N from 0", text);
+    return {Device::Kind::cuda, index};
+  }
+#endif
   if (text == "simt" || text == "cuda" || text.starts_with("cuda:")) {
     fail("--device {}: this build has the CPU backend alone", text);
   }
