@@ -3,6 +3,7 @@
 #include "benchmarks/cases.h"
 #include "benchmarks/conv_calls.h"
 #include "kernels/cpu/onednn_rate.h"
+#include "kernels/cuda/vendor/vendor.h"
 
 namespace ek::bench {
 namespace {
@@ -73,6 +74,11 @@ void add_cases(const Layer& layer, Conv2dPass pass, FloatProducts products,
       return onednn_conv_call(s, pass, bf16_images, o.external_sets(bytes));
     });
   }
+#ifdef EK_HAS_CUDNN
+  if constexpr (std::is_same_v<B, Cuda>) {
+    add("cudnn", [=](Operands& o) { return make_call<Vendor, T>(s, pass, o); });
+  }
+#endif
 }
 
 template <class B>

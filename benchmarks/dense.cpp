@@ -2,6 +2,7 @@
 #include "benchmarks/backends.h"
 #include "benchmarks/cases.h"
 #include "kernels/cpu/onednn_rate.h"
+#include "kernels/cuda/vendor/vendor.h"
 #include "kernels/error.h"
 #include "kernels/gemm.h"
 #include "kernels/reduce.h"
@@ -11,6 +12,14 @@ namespace ek::bench {
 namespace {
 
 using namespace kernels;
+
+template <class B>
+Call gemm_call(const GemmShape& s, Operands& o) {
+  const Stream q = o.stream();
+  const float *x = o.random<float>(s.m * s.k), *y = o.random<float>(s.k * s.n);
+  float* z = o.random<float>(s.m * s.n);
+  return [=] { gemm<B, float>(q, s, x, y, z); };
+}
 
 template <class B>
 void add_gemm(GemmShape s, FloatProducts products, std::vector<Case>& cases) {
@@ -23,13 +32,16 @@ void add_gemm(GemmShape s, FloatProducts products, std::vector<Case>& cases) {
   ours.products = products;
   ours.flop = 2 * double(s.m * s.n) * double(s.k);
   ours.bytes = (a + b + c) * sizeof(float);
-  ours.make = [s](Operands& o) -> Call {
-    const Stream q = o.stream();
-    const float *x = o.random<float>(s.m * s.k), *y = o.random<float>(s.k * s.n);
-    float* z = o.random<float>(s.m * s.n);
-    return [=] { gemm<B, float>(q, s, x, y, z); };
-  };
+  ours.make = [s](Operands& o) { return gemm_call<B>(s, o); };
   cases.push_back(ours);
+#ifdef EK_HAS_CUBLAS
+  if constexpr (std::is_same_v<B, Cuda>) {
+    Case theirs = ours;
+    theirs.version = "cublas";
+    theirs.make = [s](Operands& o) { return gemm_call<Vendor>(s, o); };
+    cases.push_back(theirs);
+  }
+#endif
   if constexpr (std::is_same_v<B, Cpu>) {
     ours.version = "onednn";
     ours.make = [s, bytes = ours.bytes](Operands& o) {
