@@ -1,10 +1,7 @@
 #pragma once
 // The teaching rung of the convolution and the reference on the device: one thread, one element of
 // the output, a gather. It serves every type, kernel, stride, padding and grouping.
-#include <bit>
-
-#include "kernels/conv.h"
-#include "kernels/cuda/packs.cuh"
+#include "kernels/cuda/conv_pack.cuh"
 
 namespace ek::kernels::EK_TARGET {
 
@@ -24,11 +21,11 @@ struct PlainShape : Conv2dShape {
 // Images and the weights they meet. A tangent has two of them: (x', w) and (x, w').
 template <class T>
 struct PlainSource {
-  const T* image = nullptr;         // null: a source of zeros
-  const Acc<T>* weights = nullptr;  // OHWI
+  const T* image;  // null: a source of zeros
+  PackedWeights<T> weights;
 };
 
-// A factor of a product, in the accuracy that the shape asks for.
+// A number of an image in the accuracy that the shape asks for; weights have theirs already.
 template <class T>
 __device__ Acc<T> plain_factor(T value, FloatProducts products) {
   if constexpr (std::is_same_v<T, float>) {
@@ -57,10 +54,9 @@ __global__ void __launch_bounds__(kPlainThreads)
         if (h < 0 || h >= s.in_h || w < 0 || w >= s.in_w) continue;
         const T* x = source.image + ((n * s.in_h + h) * s.in_w + w) * s.in_c +
                      o / s.group_out_c * s.group_in_c;
-        const Acc<T>* weights = source.weights + (o * s.kernel_h * s.kernel_w + tap) * s.group_in_c;
         for (std::int64_t c = 0; c < s.group_in_c; ++c) {
-          sum = std::fma(plain_factor(x[c], s.products),
-                         plain_factor(narrowed<T>(weights[c]), s.products), sum);
+          sum = std::fma(plain_factor(x[c], s.products), source.weights(int(o), int(tap), int(c)),
+                         sum);
         }
       }
     }
@@ -72,7 +68,7 @@ __global__ void __launch_bounds__(kPlainThreads)
 // the taps whose output row times the stride is the input row plus padding less the tap's row.
 template <class T>
 __global__ void __launch_bounds__(kPlainThreads)
-    conv_plain_backward_data(PlainShape s, const T* dy, const Acc<T>* weights, T* dx) {
+    conv_plain_backward_data(PlainShape s, const T* dy, PackedWeights<T> weights, T* dx) {
   const std::int64_t count = s.batch * s.in_h * s.in_w * s.in_c;
   const std::int64_t step = std::int64_t(gridDim.x) * kPlainThreads;
   for (std::int64_t i = std::int64_t(blockIdx.x) * kPlainThreads + threadIdx.x; i < count;
@@ -88,10 +84,8 @@ __global__ void __launch_bounds__(kPlainThreads)
       const T* from =
           dy + ((n * s.out_rows + y / s.stride_h) * s.out_columns + x / s.stride_w) * s.out_c;
       for (std::int64_t o = first_o; o < first_o + s.group_out_c; ++o) {
-        const Acc<T> weight =
-            weights[(o * s.kernel_h * s.kernel_w + tap) * s.group_in_c + c % s.group_in_c];
         sum = std::fma(plain_factor(from[o], s.products),
-                       plain_factor(narrowed<T>(weight), s.products), sum);
+                       weights(int(o), int(tap), int(c % s.group_in_c)), sum);
       }
     }
     dx[i] = narrowed<T>(sum);

@@ -27,18 +27,29 @@ double error_against_cpu(const std::vector<T>& got, const Case<T>& c, Conv2dPass
 }
 
 template <class T>
-void check(const Conv2dShape& shape, FloatProducts products, bool tensor_cores, int shift = 0) {
+void check(const Conv2dShape& shape, std::string_view version, FloatProducts products,
+           int shift = 0) {
   Case<T> c(shape, ek::reference::ConvPath::best);
   Case<T> on_gpu = c;
   on_gpu.shape.products = products;
   const SimtConv<T> conv(on_gpu, shift);
+  const bool tensor_cores = version != "plain";
   for (const Conv2dPass pass : kConvPasses) {
     INFO(describe(shape) << ", " << function_of(pass) << ", shift " << shift << ", products "
                          << int(products));
+    const ScopedVersion scope(function_of(pass), version);
     const std::vector<T> got = conv.run(pass);
     const auto sums = c.expected(pass, std::int64_t(got.size()));
     REQUIRE(conv_error(got, sums, products, tensor_cores) <= 1);
     REQUIRE(error_against_cpu(got, c, pass, products, tensor_cores) <= 1);
+  }
+}
+
+template <class T>
+void check_all(std::string_view version) {
+  for (const Conv2dShape& shape : kConvShapes) {
+    check<T>(shape, version, FloatProducts::exact);
+    if (std::is_same_v<T, float>) check<T>(shape, version, FloatProducts::tf32);
   }
 }
 
@@ -52,10 +63,11 @@ void pack(const Conv2dShape& s, Conv2dPass pass) {
 }  // namespace
 
 TEMPLATE_TEST_CASE("simt conv2d, plain", "", float, double, bf16) {
-  for (const Conv2dShape& shape : kConvShapes) {
-    check<TestType>(shape, FloatProducts::exact, false);
-    if (std::is_same_v<TestType, float>) check<TestType>(shape, FloatProducts::tf32, false);
-  }
+  check_all<TestType>("plain");
+}
+
+TEMPLATE_TEST_CASE("simt conv2d, mma", "", float, bf16) {
+  check_all<TestType>("mma");
 }
 
 TEMPLATE_TEST_CASE("simt conv2d takes an empty batch", "", float, double, bf16) {
