@@ -7,8 +7,9 @@
 #include <utility>
 
 #include "kernels/arguments.h"
+#include "kernels/cuda/conv_halo_plan.cuh"
 #include "kernels/cuda/conv_plain.cuh"
-#include "kernels/cuda/conv_problem.cuh"
+#include "kernels/cuda/conv_versions.cuh"
 #include "kernels/cuda/conv_weights.h"
 #include "kernels/versions.h"
 
@@ -19,7 +20,7 @@ namespace {
 constexpr std::int64_t kMostBlocks = 1 << 16;  // each then works on several elements
 
 // Places of the versions in kernels/versions.cpp.
-enum Version { plain = 0, mma = 1 };
+enum Version { plain = 0, mma = 1, halo = 2 };
 
 dim3 plain_grid(std::int64_t elements) {
   return dim3(unsigned(std::min((elements + kPlainThreads - 1) / kPlainThreads, kMostBlocks)));
@@ -77,18 +78,27 @@ ConvSource<T> source(const Operand<T>& of) {
   return {of.image, static_cast<const std::uint32_t*>(of.weight.data)};
 }
 
-// The version that the shape is for: tensor cores, but for float64 and for so few channels that
-// most of a fragment would be padding.
+// The version that a shape is for: tensor cores, with a halo where the tile fits into shared memory
+// (it does not for kernels of 16 x 16, say). Not for float64, nor for one channel to one: of the
+// 8 x 16 products of a fragment they would use one.
 template <class T>
-int version_for(const char* op, const PackLayout& layout) {
+int version_for(const char* op, const ConvProblem& p, int sources) {
   const int named = named_version(op);
   if (std::is_same_v<T, double>) {
-    require_argument(named <= plain, "conv2d: float64 has the version plain (0) alone",
+    require_argument(named <= plain, "conv2d: of float64 the version plain (0) alone expected",
                      std::int64_t(named));
     return plain;
   }
   if (named >= 0) return named;
-  return layout.in_c < 2 && layout.out_c < 2 ? plain : mma;
+  if (p.pack.in_c == 1 && p.pack.out_c == 1) return plain;
+  return halo_plan<T>(p, sources).shared_bytes <= kMostSharedBytes ? halo : mma;
+}
+
+template <class Atom, class T>
+void run_tensor(Stream stream, int version, const ConvProblem& p, const ConvSources<T>& sources,
+                T* out) {
+  version == mma ? convolve_mma<Atom>(stream, p, sources, out)
+                 : convolve_halo<Atom>(stream, p, sources, out);
 }
 
 // Forward, tangent (two operands) and backward data.
@@ -97,15 +107,17 @@ void convolve(Stream stream, const char* op, const Conv2dShape& s, bool backward
               Operand<T> second, T* out) {
   if ((backward ? s.input_size() : s.output_size()) == 0) return;
   if (first.image == nullptr) std::swap(first, second);
-  const int version = version_for<T>(op, layout_of<T>(s, backward));
-  if constexpr (!std::is_same_v<T, double>) {
-    if (version == mma) {
-      convolve_mma<T>(stream, s.products, problem_of(s, backward, first, second, out),
-                      {source(first), source(second), second.image == nullptr ? 1 : 2}, out);
-      return;
-    }
+  const ConvProblem p = problem_of(s, backward, first, second, out);
+  const ConvSources<T> sources{source(first), source(second), second.image == nullptr ? 1 : 2};
+  const int version = version_for<T>(op, p, sources.count);
+  if (version == plain) {
+    run_plain(stream, s, backward, first, second, out);
+  } else if constexpr (std::is_same_v<T, bf16>) {
+    run_tensor<Bf16Atom>(stream, version, p, sources, out);
+  } else if constexpr (std::is_same_v<T, float>) {
+    s.products == FloatProducts::tf32 ? run_tensor<Tf32Atom>(stream, version, p, sources, out)
+                                      : run_tensor<SplitAtom>(stream, version, p, sources, out);
   }
-  run_plain(stream, s, backward, first, second, out);
 }
 
 }  // namespace

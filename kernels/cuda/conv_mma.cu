@@ -2,6 +2,7 @@
 #include "kernels/cuda/conv_mma.cuh"
 
 #include "kernels/arguments.h"
+#include "kernels/cuda/conv_versions.cuh"
 
 namespace ek::kernels::EK_TARGET {
 namespace {
@@ -24,15 +25,19 @@ void run(Stream stream, const ConvProblem& p, const ConvSources<typename Atom::E
 }  // namespace
 
 template <>
-void convolve_mma(Stream stream, FloatProducts products, const ConvProblem& p,
-                  const ConvSources<float>& sources, float* out) {
-  products == FloatProducts::tf32 ? run<Tf32Atom>(stream, p, sources, out)
-                                  : run<SplitAtom>(stream, p, sources, out);
+void convolve_mma<Tf32Atom>(Stream stream, const ConvProblem& problem,
+                            const ConvSources<float>& sources, float* out) {
+  run<Tf32Atom>(stream, problem, sources, out);
 }
 template <>
-void convolve_mma(Stream stream, FloatProducts, const ConvProblem& p,
-                  const ConvSources<bf16>& sources, bf16* out) {
-  run<Bf16Atom>(stream, p, sources, out);
+void convolve_mma<SplitAtom>(Stream stream, const ConvProblem& problem,
+                             const ConvSources<float>& sources, float* out) {
+  run<SplitAtom>(stream, problem, sources, out);
+}
+template <>
+void convolve_mma<Bf16Atom>(Stream stream, const ConvProblem& problem,
+                            const ConvSources<bf16>& sources, bf16* out) {
+  run<Bf16Atom>(stream, problem, sources, out);
 }
 
 }  // namespace ek::kernels::EK_TARGET

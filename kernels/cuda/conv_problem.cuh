@@ -82,9 +82,4 @@ struct ConvSources {
   __device__ const ConvSource<T>& operator[](int i) const { return i == 0 ? first : second; }
 };
 
-// The tensor-core versions, for T = float and bf16.
-template <class T>
-void convolve_mma(Stream stream, FloatProducts products, const ConvProblem& problem,
-                  const ConvSources<T>& sources, T* out);
-
 }  // namespace ek::kernels::EK_TARGET

@@ -70,6 +70,10 @@ TEMPLATE_TEST_CASE("simt conv2d, mma", "", float, bf16) {
   check_all<TestType>("mma");
 }
 
+TEMPLATE_TEST_CASE("simt conv2d, halo", "", float, bf16) {
+  check_all<TestType>("halo");
+}
+
 TEMPLATE_TEST_CASE("simt conv2d takes an empty batch", "", float, double, bf16) {
   const Case<TestType> c({0, 5, 4, 3, 2, 3, 3, 1, 1, 1, 1}, ek::reference::ConvPath::best);
   const SimtConv<TestType> conv(c);

@@ -1,0 +1,278 @@
+#pragma once
+// The convolution on tensor cores as small channel counts want it. A block brings the pixels under
+// its tile of outputs, with their halo, into shared memory once and uses them for all taps; there
+// the prologue is applied and they are rounded. Weights follow by the same way, as fragments. A
+// fragment of one input row serves the up to three output rows that it is a tap of (kReuse), so a
+// load of 16 pixels feeds 6 N products; sums stay in registers, and leave through shared memory, in
+// whole pieces and as the epilogue wants them.
+#include "kernels/cuda/conv_fusion.cuh"
+#include "kernels/cuda/conv_halo_plan.cuh"
+
+namespace ek::kernels::EK_TARGET {
+
+// The pixels of a block, on their way to shared memory.
+template <class Atom, class Prologue>
+struct HaloLoader {
+  using T = typename Atom::Element;
+  static constexpr bool kTransforms = Atom::kRounds || !Prologue::kIdentity;
+  const ConvProblem& p;
+  const HaloPlan& plan;
+  const HaloPlace& place;
+  const std::int64_t* table;  // of a column of the halo: its first element in image row 0, or -1
+  const Prologue& prologue;
+
+  // Run by the first threads, before a barrier.
+  __device__ static void fill(std::int64_t* table, const ConvProblem& p, const HaloPlan& plan,
+                              const HaloPlace& place) {
+    const HaloExtent& e = place.extent;
+    for (int i = int(threadIdx.x); i < e.row_pixels; i += kHaloThreads) {
+      const int n = place.first_image + i / e.image_columns, rest = i % e.image_columns;
+      const int column = rest % e.phase_columns * place.w.by + rest / e.phase_columns;
+      const int w = place.w.from + place.first_column * place.w.by + column;
+      const bool inside = n < p.batch && w >= 0 && w < p.in_w;
+      table[i] = inside
+                     ? (std::int64_t(n) * p.in_h * p.in_w + w) * p.in_c + place.group * p.pack.in_c
+                     : -1;
+    }
+  }
+
+  // visit(to, at, channel, h): the thread's pieces of a chunk, their place in shared memory and the
+  // first element in the image, or -1 outside.
+  template <class Visit>
+  __device__ void for_pieces(int chunk, unsigned char* pixels, const Visit& visit) const {
+    const int pieces = 2 * plan.steps, piece = int(threadIdx.x) % pieces;
+    const int c = chunk * plan.steps * kStepChannels<T> + piece * kPieceChannels<T>;
+    const int apart = kHaloThreads / pieces;
+    int column = int(threadIdx.x) / pieces, row = 0;
+    unsigned char* to = pixels + column * plan.pitch + piece * 16;
+    const int first_h = place.h.from + place.first_row * place.h.by;
+    const std::int64_t row_size = std::int64_t(p.in_w) * p.in_c;
+    while (true) {
+      while (column >= place.extent.row_pixels) {
+        column -= place.extent.row_pixels;
+        ++row;
+      }
+      if (row >= place.extent.rows) break;
+      const int h = first_h + row;
+      const std::int64_t at = h >= 0 && h < p.in_h ? table[column] : -1;
+      visit(to, at < 0 ? at : at + h * row_size + c, c, h);
+      column += apart;
+      to += apart * plan.pitch;
+    }
+  }
+
+  // Starts the copies of a chunk; without vectors, does all there is to do.
+  __device__ void load(const T* image, int source, int chunk, unsigned char* pixels) const {
+    for_pieces(chunk, pixels, [&](unsigned char* to, std::int64_t at, int c, int h) {
+      const int valid = at < 0 ? 0 : p.pack.in_c - c;
+      if (p.in_vectors) {
+        cp_async_16_or_zero(to, image + (valid > 0 ? at : 0), valid > 0);
+        return;
+      }
+      Piece<T> values = load_piece(image + (valid > 0 ? at : 0), valid, false);
+      if constexpr (!Prologue::kIdentity) {
+#pragma unroll
+        for (int i = 0; i < kPieceChannels<T>; ++i) {
+          if (i >= valid) continue;
+          Pack<T, 1> one{{values.values[i]}};
+          prologue(one, at + i, place.group * p.pack.in_c + c + i, source, owned(at, h));
+          values.values[i] = one.values[0];
+        }
+      }
+      round_piece<Atom>(values);
+      store_vec(to, values);
+    });
+  }
+
+  // Behind the wait for the copies: each thread finishes its own pieces, in place.
+  __device__ void transform(int source, int chunk, unsigned char* pixels) const {
+    if constexpr (kTransforms) {
+      if (!p.in_vectors) return;
+      for_pieces(chunk, pixels, [&](unsigned char* to, std::int64_t at, int c, int h) {
+        if (at < 0 || c >= p.pack.in_c) return;
+        auto values = load_vec<Piece<T>>(to);
+        if constexpr (!Prologue::kIdentity) {
+          prologue(values, at, place.group * p.pack.in_c + c, source, owned(at, h));
+        }
+        round_piece<Atom>(values);
+        store_vec(to, values);
+      });
+    }
+  }
+
+  // Of the tiles whose halo holds an input the one whose outputs lie on it; see covers_input.
+  __device__ bool owned(std::int64_t at, int h) const {
+    const int w = int(at / p.in_c % p.in_w);
+    const auto mine = [](int i, int first, int size, int by, int last) {
+      return i >= first * by && (i < (first + size) * by || first + size >= last);
+    };
+    return place.first_of_channels &&
+           mine(h, place.first_row, plan.tile_rows, place.h.by, place.h.count) &&
+           mine(w, place.first_column, 1 << plan.width_log, place.w.by, place.w.count);
+  }
+};
+
+// The fragments of a chunk of weights, in the order [block][k-step][tap of the class].
+__device__ inline void load_weights(const ConvProblem& p, const HaloPlan& plan,
+                                    const HaloPlace& place, const std::uint32_t* pack, int chunk,
+                                    std::uint32_t* to) {
+  const int taps = place.taps(), lane = int(threadIdx.x) % 32;
+  for (int i = int(threadIdx.x) / 32; i < plan.blocks * plan.steps * taps; i += kHaloWarps) {
+    const int block = place.first_block + i / taps / plan.steps;
+    const int step = chunk * plan.steps + i / taps % plan.steps;
+    const int tap =
+        place.h.tap(i % taps / place.w.taps) * p.kernel_w + place.w.tap(i % taps % place.w.taps);
+    const bool exists = block < p.pack.blocks && step < p.pack.steps;
+    const std::int64_t fragment = exists ? p.pack.fragment(place.group, block, step, tap) : 0;
+    cp_async_16_or_zero(to + i * kFragmentWords + lane * 4,
+                        pack + fragment * kFragmentWords + lane * 4, exists);
+  }
+}
+
+// sums += pixels x weights of a chunk, for a warp's M rows of 16 outputs and N blocks of channels.
+// `pixels` is the lane's address for the warp's first row, first tap and first k-step.
+template <class Atom, int M, int N, bool kReuse>
+__device__ void multiply_chunk(const HaloPlan& plan, const HaloPlace& place, int steps,
+                               const unsigned char* pixels, const std::uint32_t* weights,
+                               FragmentSums (&sums)[M][N]) {
+  constexpr int taps_at_once = kReuse ? 3 : 1;
+  const int row_bytes = place.extent.row_pixels * plan.pitch, taps_w = place.w.taps;
+  for (int k = 0; k < steps; ++k) {
+    for (int w = 0; w < taps_w; ++w) {
+      const int column = w % place.w.by * place.extent.phase_columns + w / place.w.by;
+      const unsigned char* of_tap = pixels + column * plan.pitch + k * kStepBytes;
+      for (int h = 0; h < place.h.taps; h += taps_at_once) {
+        typename Atom::Weights b[taps_at_once][N];
+#pragma unroll
+        for (int t = 0; t < taps_at_once; ++t) {
+#pragma unroll
+          for (int n = 0; n < N; ++n) {
+            const int fragment = ((n * plan.steps + k) * place.h.taps + h + t) * taps_w + w;
+            b[t][n] = typename Atom::Weights(weights + fragment * kFragmentWords);
+          }
+        }
+#pragma unroll
+        for (int row = 0; row < M + taps_at_once - 1; ++row) {
+          const int halo_row = kReuse ? row : row * place.h.by + h;
+          const typename Atom::Pixels a(of_tap + halo_row * row_bytes);
+#pragma unroll
+          for (int t = 0; t < taps_at_once; ++t) {
+            if (row - t < 0 || row - t >= M) continue;
+#pragma unroll
+            for (int n = 0; n < N; ++n) Atom::multiply(sums[row - t][n], a, b[t][n]);
+          }
+        }
+      }
+    }
+  }
+}
+
+// The tile in shared memory to the image: pieces of 16 bytes, or single elements.
+template <class T, int N>
+__device__ void store_tile(const ConvProblem& p, const HaloPlace& place, const StoredTile<T>& tile,
+                           T* out) {
+  constexpr int pieces = N * kBlockColumns / kPieceChannels<T>;
+  for (int i = int(threadIdx.x); i < tile.pixels * pieces; i += kHaloThreads) {
+    const int pixel = i / pieces, c = i % pieces * kPieceChannels<T>;
+    if (c >= tile.channels || !tile.exists(pixel)) continue;
+    const int n = place.first_image + (pixel % kTileColumns >> tile.width_log);
+    const int h = place.h.position(place.first_row + pixel / kTileColumns);
+    const int w =
+        place.w.position(place.first_column + (pixel % kTileColumns & ((1 << tile.width_log) - 1)));
+    T* to =
+        out + ((std::int64_t(n) * p.out_h + h) * p.out_w + w) * p.out_c + tile.first_channel + c;
+    const T* from = tile.values + pixel * tile.pitch + c;
+    if (p.out_vectors) {
+      store_vec(to, load_vec<Piece<T>>(from));
+    } else {
+      for (int j = 0; j < kPieceChannels<T> && c + j < tile.channels; ++j) to[j] = from[j];
+    }
+  }
+}
+
+template <class Atom, int M, int N, bool kReuse, class Prologue, class Epilogue>
+__global__ void __launch_bounds__(kHaloThreads)
+    conv_halo(ConvProblem p, HaloPlan plan, ConvSources<typename Atom::Element> sources,
+              typename Atom::Element* out, Prologue prologue, Epilogue epilogue) {
+  using T = typename Atom::Element;
+  const HaloPlace place(p, plan);
+  if (place.empty()) return;
+  unsigned char* shared = &shared_memory<unsigned char>();
+  auto* table = reinterpret_cast<std::int64_t*>(shared + plan.shared_bytes - plan.table_bytes);
+  const HaloLoader<Atom, Prologue> loader{p, plan, place, table, prologue};
+  loader.fill(table, p, plan, place);
+  __syncthreads();
+
+  const auto pixels = [&](int buffer) {
+    return shared + buffer * (plan.pixel_bytes + plan.weight_bytes);
+  };
+  const auto weights = [&](int buffer) {
+    return reinterpret_cast<std::uint32_t*>(pixels(buffer) + plan.pixel_bytes);
+  };
+  const int total = place.taps() > 0 ? sources.count * plan.chunks : 0;
+  const auto load = [&](int chunk, int buffer) {
+    const ConvSource<T>& source = sources[chunk / plan.chunks];
+    load_weights(p, plan, place, source.pack, chunk % plan.chunks, weights(buffer));
+    loader.load(source.image, chunk / plan.chunks, chunk % plan.chunks, pixels(buffer));
+    cp_async_commit();
+  };
+
+  const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32;
+  const bool idle = place.first_row + warp * M >= place.h.count;
+  const int column = lane % kTileColumns;
+  const int of_lane = (warp * M * place.h.by * place.extent.row_pixels +
+                       (column >> plan.width_log) * place.extent.image_columns +
+                       (column & ((1 << plan.width_log) - 1))) *
+                          plan.pitch +
+                      lane / 16 * 16;
+  FragmentSums sums[M][N] = {};
+  if (total > 0) load(0, 0);
+  for (int chunk = 0; chunk < total; ++chunk) {
+    const int now = chunk % plan.buffers;
+    if (plan.buffers == 2 && chunk + 1 < total) {
+      load(chunk + 1, 1 - now);
+      cp_async_wait<1>();
+    } else {
+      cp_async_wait<0>();
+    }
+    const int of_source = chunk % plan.chunks, left = p.pack.steps - of_source * plan.steps;
+    loader.transform(chunk / plan.chunks, of_source, pixels(now));
+    __syncthreads();
+    if (!idle) {
+      multiply_chunk<Atom, M, N, kReuse>(plan, place, left < plan.steps ? left : plan.steps,
+                                         pixels(now) + of_lane, weights(now), sums);
+    }
+    __syncthreads();
+    if (plan.buffers == 1 && chunk + 1 < total) load(chunk + 1, 0);
+  }
+
+  T* values = reinterpret_cast<T*>(shared);
+  constexpr int pitch = N * kBlockColumns + kPieceChannels<T>;
+#pragma unroll
+  for (int i = 0; i < 2 * M; ++i) {  // half a fragment's rows
+    T* row = values + ((warp * M + i / 2) * kTileColumns + lane / 4 + i % 2 * 8) * pitch;
+#pragma unroll
+    for (int j = 0; j < 2 * N; ++j) {
+      const float* pair = &sums[i / 2][j / 2][j % 2][i % 2 * 2];
+      const Pack<T, 2> stored{{narrowed<T>(pair[0]), narrowed<T>(pair[1])}};
+      store_vec(row + j * 8 + lane % 4 * 2, stored);
+    }
+  }
+  __syncthreads();
+  const int first = place.first_block * kBlockColumns;
+  const auto left = [](int count, int of) { return count < of ? count : of; };
+  const StoredTile<T> tile{values,
+                           pitch,
+                           plan.tile_rows * kTileColumns,
+                           left(p.pack.out_c - first, N * kBlockColumns),
+                           plan.width_log,
+                           place.w.count - place.first_column,
+                           place.h.count - place.first_row,
+                           p.batch - place.first_image,
+                           std::int64_t(blockIdx.z) * gridDim.x + blockIdx.x,
+                           place.group * p.pack.out_c + first};
+  store_tile<T, N>(p, place, tile, out);
+  if constexpr (!Epilogue::kIdentity) epilogue(tile);
+}
+
+}  // namespace ek::kernels::EK_TARGET
