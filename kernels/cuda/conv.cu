@@ -57,6 +57,10 @@ void run_plain(Stream stream, const Conv2dShape& s, bool backward, const Operand
 template <class T>
 ConvProblem problem_of(const Conv2dShape& s, bool backward, const Operand<T>& first,
                        const Operand<T>& second, const T* out) {
+  for (const std::int64_t size : {s.batch, s.in_h, s.in_w, s.in_c, s.out_c, s.kernel_h, s.kernel_w,
+                                  s.stride_h, s.stride_w, s.pad_h, s.pad_w}) {
+    require_argument(size < std::int64_t(1) << 30, "conv2d: sizes below 2^30 expected", size);
+  }
   const auto layout = layout_of<T>(s, backward);
   ConvProblem p{int(s.batch),    int(s.in_h),     int(s.in_w),     int(s.in_c),
                 int(s.out_h()),  int(s.out_w()),  int(s.out_c),    int(s.kernel_h),

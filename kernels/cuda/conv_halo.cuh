@@ -2,9 +2,9 @@
 // The convolution on tensor cores as small channel counts want it. A block brings the pixels under
 // its tile of outputs, with their halo, into shared memory once and uses them for all taps; there
 // the prologue is applied and they are rounded. Weights follow by the same way, as fragments. A
-// fragment of one input row serves the up to three output rows that it is a tap of (kReuse), so a
-// load of 16 pixels feeds 6 N products; sums stay in registers, and leave through shared memory, in
-// whole pieces and as the epilogue wants them.
+// fragment of one input row serves the up to three output rows that it is a tap of (multiply_3x3),
+// so a load of 16 pixels feeds 6 N products; sums stay in registers, and leave through shared
+// memory, in whole pieces and as the epilogue wants them.
 #include "kernels/cuda/conv_fusion.cuh"
 #include "kernels/cuda/conv_halo_plan.cuh"
 
@@ -22,8 +22,7 @@ struct HaloLoader {
   const Prologue& prologue;
 
   // Run by the first threads, before a barrier.
-  __device__ static void fill(std::int64_t* table, const ConvProblem& p, const HaloPlan& plan,
-                              const HaloPlace& place) {
+  __device__ static void fill(std::int64_t* table, const ConvProblem& p, const HaloPlace& place) {
     const HaloExtent& e = place.extent;
     for (int i = int(threadIdx.x); i < e.row_pixels; i += kHaloThreads) {
       const int n = place.first_image + i / e.image_columns, rest = i % e.image_columns;
@@ -89,9 +88,9 @@ struct HaloLoader {
     if constexpr (kTransforms) {
       if (!p.in_vectors) return;
       for_pieces(chunk, pixels, [&](unsigned char* to, std::int64_t at, int c, int h) {
-        if (at < 0 || c >= p.pack.in_c) return;
         auto values = load_vec<Piece<T>>(to);
         if constexpr (!Prologue::kIdentity) {
+          if (at < 0 || c >= p.pack.in_c) return;
           prologue(values, at, place.group * p.pack.in_c + c, source, owned(at, h));
         }
         round_piece<Atom>(values);
@@ -129,40 +128,63 @@ __device__ inline void load_weights(const ConvProblem& p, const HaloPlan& plan,
   }
 }
 
-// sums += pixels x weights of a chunk, for a warp's M rows of 16 outputs and N blocks of channels.
-// `pixels` is the lane's address for the warp's first row, first tap and first k-step.
-template <class Atom, int M, int N, bool kReuse>
-__device__ void multiply_chunk(const HaloPlan& plan, const HaloPlace& place, int steps,
-                               const unsigned char* pixels, const std::uint32_t* weights,
-                               FragmentSums (&sums)[M][N]) {
-  constexpr int taps_at_once = kReuse ? 3 : 1;
-  const int row_bytes = place.extent.row_pixels * plan.pitch, taps_w = place.w.taps;
-  for (int k = 0; k < steps; ++k) {
-    for (int w = 0; w < taps_w; ++w) {
-      const int column = w % place.w.by * place.extent.phase_columns + w / place.w.by;
-      const unsigned char* of_tap = pixels + column * plan.pitch + k * kStepBytes;
-      for (int h = 0; h < place.h.taps; h += taps_at_once) {
-        typename Atom::Weights b[taps_at_once][N];
+// sums += pixels x weights of one k-step, for a warp's M rows of 16 outputs and N blocks of
+// channels. `pixels` is the lane's address for the warp's first row and first tap, `weights` the
+// fragment of the first tap, from which the next block's is `next_block` words away. This is 3 x 3
+// at stride 1: three weights are in registers while a fragment of pixels meets all of them.
+template <class Atom, int M, int N>
+__device__ __forceinline__ void multiply_3x3(const unsigned char* pixels, int pitch, int row_bytes,
+                                             const std::uint32_t* weights, int next_block,
+                                             FragmentSums (&sums)[M][N]) {
 #pragma unroll
-        for (int t = 0; t < taps_at_once; ++t) {
+  for (int w = 0; w < 3; ++w) {
+    typename Atom::Weights b[3][N];
 #pragma unroll
-          for (int n = 0; n < N; ++n) {
-            const int fragment = ((n * plan.steps + k) * place.h.taps + h + t) * taps_w + w;
-            b[t][n] = typename Atom::Weights(weights + fragment * kFragmentWords);
-          }
-        }
+    for (int h = 0; h < 3; ++h) {
 #pragma unroll
-        for (int row = 0; row < M + taps_at_once - 1; ++row) {
-          const int halo_row = kReuse ? row : row * place.h.by + h;
-          const typename Atom::Pixels a(of_tap + halo_row * row_bytes);
-#pragma unroll
-          for (int t = 0; t < taps_at_once; ++t) {
-            if (row - t < 0 || row - t >= M) continue;
-#pragma unroll
-            for (int n = 0; n < N; ++n) Atom::multiply(sums[row - t][n], a, b[t][n]);
-          }
-        }
+      for (int n = 0; n < N; ++n) {
+        b[h][n] = typename Atom::Weights(weights + n * next_block + (3 * h + w) * kFragmentWords);
       }
+    }
+#pragma unroll
+    for (int row = 0; row < M + 2; ++row) {
+      const typename Atom::Pixels a(pixels + row * row_bytes + w * pitch);
+#pragma unroll
+      for (int h = 0; h < 3; ++h) {
+        if (row - h < 0 || row - h >= M) continue;
+#pragma unroll
+        for (int n = 0; n < N; ++n) Atom::multiply(sums[row - h][n], a, b[h][n]);
+      }
+    }
+  }
+}
+
+// The same for any taps and strides, one tap after the other.
+template <class Atom, int M, int N>
+__device__ __forceinline__ void multiply_taps(const HaloPlace& place, const unsigned char* pixels,
+                                              int pitch, int row_bytes,
+                                              const std::uint32_t* weights, int next_block,
+                                              FragmentSums (&sums)[M][N]) {
+  int phase = 0, column = 0;  // of the halo, for tap w: see HaloExtent
+  for (int w = 0; w < place.w.taps; ++w) {
+    const unsigned char* of_tap = pixels + (phase * place.extent.phase_columns + column) * pitch;
+    for (int h = 0; h < place.h.taps; ++h) {
+      typename Atom::Weights b[N];
+#pragma unroll
+      for (int n = 0; n < N; ++n) {
+        b[n] = typename Atom::Weights(weights + n * next_block +
+                                      (h * place.w.taps + w) * kFragmentWords);
+      }
+#pragma unroll
+      for (int row = 0; row < M; ++row) {
+        const typename Atom::Pixels a(of_tap + (row * place.h.by + h) * row_bytes);
+#pragma unroll
+        for (int n = 0; n < N; ++n) Atom::multiply(sums[row][n], a, b[n]);
+      }
+    }
+    if (++phase == place.w.by) {
+      phase = 0;
+      ++column;
     }
   }
 }
@@ -190,7 +212,7 @@ __device__ void store_tile(const ConvProblem& p, const HaloPlace& place, const S
   }
 }
 
-template <class Atom, int M, int N, bool kReuse, class Prologue, class Epilogue>
+template <class Atom, int M, int N, bool k3x3, class Prologue, class Epilogue>
 __global__ void __launch_bounds__(kHaloThreads)
     conv_halo(ConvProblem p, HaloPlan plan, ConvSources<typename Atom::Element> sources,
               typename Atom::Element* out, Prologue prologue, Epilogue epilogue) {
@@ -200,7 +222,7 @@ __global__ void __launch_bounds__(kHaloThreads)
   unsigned char* shared = &shared_memory<unsigned char>();
   auto* table = reinterpret_cast<std::int64_t*>(shared + plan.shared_bytes - plan.table_bytes);
   const HaloLoader<Atom, Prologue> loader{p, plan, place, table, prologue};
-  loader.fill(table, p, plan, place);
+  loader.fill(table, p, place);
   __syncthreads();
 
   const auto pixels = [&](int buffer) {
@@ -211,7 +233,7 @@ __global__ void __launch_bounds__(kHaloThreads)
   };
   const int total = place.taps() > 0 ? sources.count * plan.chunks : 0;
   const auto load = [&](int chunk, int buffer) {
-    const ConvSource<T>& source = sources[chunk / plan.chunks];
+    const ConvSource<T> source = sources[chunk / plan.chunks];
     load_weights(p, plan, place, source.pack, chunk % plan.chunks, weights(buffer));
     loader.load(source.image, chunk / plan.chunks, chunk % plan.chunks, pixels(buffer));
     cp_async_commit();
@@ -239,8 +261,18 @@ __global__ void __launch_bounds__(kHaloThreads)
     loader.transform(chunk / plan.chunks, of_source, pixels(now));
     __syncthreads();
     if (!idle) {
-      multiply_chunk<Atom, M, N, kReuse>(plan, place, left < plan.steps ? left : plan.steps,
-                                         pixels(now) + of_lane, weights(now), sums);
+      const int steps = left < plan.steps ? left : plan.steps, taps = place.taps();
+      const int row_bytes = place.extent.row_pixels * plan.pitch;
+      for (int k = 0; k < steps; ++k) {
+        const unsigned char* of_step = pixels(now) + of_lane + k * kStepBytes;
+        const std::uint32_t* fragments = weights(now) + k * taps * kFragmentWords;
+        const int next_block = plan.steps * taps * kFragmentWords;
+        if constexpr (k3x3) {
+          multiply_3x3<Atom>(of_step, plan.pitch, row_bytes, fragments, next_block, sums);
+        } else {
+          multiply_taps<Atom>(place, of_step, plan.pitch, row_bytes, fragments, next_block, sums);
+        }
+      }
     }
     __syncthreads();
     if (plan.buffers == 1 && chunk + 1 < total) load(chunk + 1, 0);

@@ -1,12 +1,15 @@
 #pragma once
 // Tiles of the convolution with a halo: their sizes, and where a block's tile lies.
+#include <algorithm>
+
 #include "kernels/cuda/conv_problem.cuh"
 
 namespace ek::kernels::EK_TARGET {
 
 constexpr int kHaloThreads = 128, kHaloWarps = kHaloThreads / 32;
-constexpr int kTileColumns = 16;                       // outputs of a fragment: one row of a tile
-constexpr std::int64_t kMostSharedBytes = 227 * 1024;  // of a block, compute capability 9.0
+constexpr int kTileColumns = 16;  // outputs of a fragment: one row of a tile
+// Of a block, at compute capability 8.0; later ones have more.
+constexpr std::int64_t kMostSharedBytes = 163 * 1024;
 
 // How outputs are cut into tiles of 4 M rows x 16 columns and 16 N channels, a warp taking M rows.
 // Where an image has 8 columns or less, the 16 of a tile are those of several images side by side.
@@ -14,6 +17,7 @@ constexpr std::int64_t kMostSharedBytes = 227 * 1024;  // of a block, compute ca
 // where that leaves room for another block, so that the next one loads meanwhile.
 struct HaloPlan {
   int tile_rows, blocks;          // 4 M and N
+  int active_rows;                // of those, what images have, in whole warps
   int width_log;                  // log2 of the columns of one image in a tile
   int tiles_h, tiles_w, tiles_n;  // tiles of a class
   int column_tiles;               // of a group's channels
@@ -34,7 +38,7 @@ struct HaloExtent {
   // Columns of equal remainder modulo the stride lie side by side: neighbouring outputs then read
   // neighbouring pixels, which the banks of shared memory want.
   __host__ __device__ HaloExtent(const HaloPlan& plan, const ConvAxis& h, const ConvAxis& w) {
-    rows = (plan.tile_rows - 1) * h.by + h.taps;
+    rows = (plan.active_rows - 1) * h.by + h.taps;
     phase_columns = (((1 << plan.width_log) - 1) * w.by + w.taps + w.by - 1) / w.by;
     image_columns = phase_columns * w.by;
     row_pixels = (kTileColumns >> plan.width_log) * image_columns;
@@ -52,6 +56,8 @@ HaloPlan halo_plan(const ConvProblem& p, int sources) {
   plan.blocks = p.pack.blocks == 1 ? 1 : 2;
   plan.tile_rows = kHaloWarps * (plan.blocks == 1 ? 4 : 2);
   const ConvAxis h = p.rows(0), w = p.columns(0);  // no class has more outputs than the first one
+  const int rows_a_warp = plan.tile_rows / kHaloWarps;
+  plan.active_rows = std::min(plan.tile_rows, ceil_div(h.count, rows_a_warp) * rows_a_warp);
   while (plan.width_log < 4 && (1 << plan.width_log) < w.count) ++plan.width_log;
   plan.tiles_h = ceil_div(h.count, plan.tile_rows);
   plan.tiles_w = ceil_div(w.count, 1 << plan.width_log);
@@ -63,10 +69,12 @@ HaloPlan halo_plan(const ConvProblem& p, int sources) {
   for (int of_class = 0; of_class < p.classes(); ++of_class) {
     const ConvAxis rows = p.rows(of_class), columns = p.columns(of_class);
     const HaloExtent extent(plan, rows, columns);
-    const auto at_least = [](int& size, int wanted) { size = size < wanted ? wanted : size; };
-    at_least(plan.pixel_bytes, extent.rows * extent.row_pixels * plan.pitch);
-    at_least(plan.weight_bytes,
-             plan.blocks * plan.steps * rows.taps * columns.taps * kFragmentWords * 4);
+    const auto at_least = [](int& bytes, std::int64_t wanted) {
+      bytes = int(std::max<std::int64_t>(bytes, std::min<std::int64_t>(wanted, 1 << 30)));
+    };
+    const std::int64_t taps = std::int64_t(rows.taps) * columns.taps;
+    at_least(plan.pixel_bytes, std::int64_t(extent.rows) * extent.row_pixels * plan.pitch);
+    at_least(plan.weight_bytes, plan.blocks * plan.steps * taps * kFragmentWords * 4);
     at_least(plan.table_bytes, (extent.row_pixels * 8 + 15) / 16 * 16);
   }
   const std::int64_t buffer = std::int64_t(plan.pixel_bytes) + plan.weight_bytes;
@@ -74,8 +82,7 @@ HaloPlan halo_plan(const ConvProblem& p, int sources) {
       std::int64_t(plan.tile_rows) * kTileColumns * (plan.blocks * kBlockColumns * sizeof(T) + 16);
   plan.buffers = plan.chunks * sources > 1 && 2 * buffer <= kMostSharedBytes / 2 ? 2 : 1;
   plan.shared_bytes = plan.buffers * buffer;
-  if (plan.shared_bytes < stored) plan.shared_bytes = stored;
-  plan.shared_bytes += plan.table_bytes;
+  plan.shared_bytes = std::max(plan.shared_bytes, stored) + plan.table_bytes;
   return plan;
 }
 

@@ -6,7 +6,7 @@
 
 namespace ek::kernels::EK_TARGET {
 
-template <class Atom, int M, int N, bool kReuse, class Prologue, class Epilogue>
+template <class Atom, int M, int N, bool k3x3, class Prologue, class Epilogue>
 void launch_halo(Stream stream, const ConvProblem& p, const HaloPlan& plan,
                  const ConvSources<typename Atom::Element>& sources, typename Atom::Element* out,
                  const Prologue& prologue, const Epilogue& epilogue) {
@@ -16,9 +16,9 @@ void launch_halo(Stream stream, const ConvProblem& p, const HaloPlan& plan,
   require_argument(high < 65536, "conv2d: groups and channels for 65535 tiles expected", high);
   require_argument(
       plan.shared_bytes <= kMostSharedBytes,
-      "conv2d, version halo: a tile with its halo in 227 KiB of shared memory expected",
+      "conv2d, version halo: a tile with its halo in 163 KiB of shared memory expected",
       plan.shared_bytes);
-  launch<&conv_halo<Atom, M, N, kReuse, Prologue, Epilogue>>(
+  launch<&conv_halo<Atom, M, N, k3x3, Prologue, Epilogue>>(
       {dim3(unsigned(plan.tiles()), unsigned(high), unsigned(p.classes())), dim3(kHaloThreads),
        std::size_t(plan.shared_bytes), stream},
       p, plan, sources, out, prologue, epilogue);
@@ -30,19 +30,19 @@ void run_halo(Stream stream, const ConvProblem& p,
               const ConvSources<typename Atom::Element>& sources, typename Atom::Element* out,
               const Prologue& prologue, const Epilogue& epilogue) {
   const HaloPlan plan = halo_plan<typename Atom::Element>(p, sources.count);
-  const bool reuse = p.kernel_h == 3 && p.stride_h == 1;
-  const auto run = [&](auto rows, auto blocks, auto reused) {
-    launch_halo<Atom, rows.value, blocks.value, reused.value>(stream, p, plan, sources, out,
+  const bool is_3x3 = p.kernel_h == 3 && p.kernel_w == 3 && p.stride_h == 1 && p.stride_w == 1;
+  const auto run = [&](auto rows, auto blocks, auto of_3x3) {
+    launch_halo<Atom, rows.value, blocks.value, of_3x3.value>(stream, p, plan, sources, out,
                                                               prologue, epilogue);
   };
-  const auto with_tile = [&](auto reused) {
+  const auto with_tile = [&](auto of_3x3) {
     if (plan.blocks == 1) {
-      run(std::integral_constant<int, 4>(), std::integral_constant<int, 1>(), reused);
+      run(std::integral_constant<int, 4>(), std::integral_constant<int, 1>(), of_3x3);
     } else {
-      run(std::integral_constant<int, 2>(), std::integral_constant<int, 2>(), reused);
+      run(std::integral_constant<int, 2>(), std::integral_constant<int, 2>(), of_3x3);
     }
   };
-  reuse ? with_tile(std::true_type()) : with_tile(std::false_type());
+  is_3x3 ? with_tile(std::true_type()) : with_tile(std::false_type());
 }
 
 }  // namespace ek::kernels::EK_TARGET

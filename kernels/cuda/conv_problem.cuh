@@ -79,7 +79,10 @@ struct ConvSources {
   ConvSource<T> first, second;
   int count;
 
-  __device__ const ConvSource<T>& operator[](int i) const { return i == 0 ? first : second; }
+  // By value: a reference into kernel parameters that depends on i would move them to memory.
+  __device__ ConvSource<T> operator[](int i) const {
+    return {i == 0 ? first.image : second.image, i == 0 ? first.pack : second.pack};
+  }
 };
 
 }  // namespace ek::kernels::EK_TARGET

@@ -1,5 +1,7 @@
 #include "kernels/conv.h"
 
+#include <optional>
+
 #include "kernels/versions.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
@@ -26,32 +28,44 @@ double error_against_cpu(const std::vector<T>& got, const Case<T>& c, Conv2dPass
   return conv_error(got, sums, products, tensor_cores) / 2;
 }
 
+struct Way {
+  std::string_view version;  // empty: the rule picks
+  FloatProducts products = FloatProducts::exact;
+  int shift = 0;  // 1: pointers that are aligned to an element alone
+  bool all_orders = true;
+};
+
 template <class T>
-void check(const Conv2dShape& shape, std::string_view version, FloatProducts products,
-           int shift = 0) {
-  Case<T> c(shape, ek::reference::ConvPath::best);
+void check(const Conv2dShape& shape, const Way& way) {
+  const Case<T> c(shape, ek::reference::ConvPath::best);
   Case<T> on_gpu = c;
-  on_gpu.shape.products = products;
-  const SimtConv<T> conv(on_gpu, shift);
-  const bool tensor_cores = version != "plain";
+  on_gpu.shape.products = way.products;
+  const SimtConv<T> conv(on_gpu, way.shift);
+  const bool tensor_cores = way.version != "plain";
   for (const Conv2dPass pass : kConvPasses) {
-    INFO(describe(shape) << ", " << function_of(pass) << ", shift " << shift << ", products "
-                         << int(products));
-    const ScopedVersion scope(function_of(pass), version);
-    const std::vector<T> got = conv.run(pass);
+    INFO(describe(shape) << ", " << function_of(pass) << " by " << way.version << ", shift "
+                         << way.shift << ", products " << int(way.products));
+    std::optional<ScopedVersion> scope;
+    if (!way.version.empty()) scope.emplace(function_of(pass), way.version);
+    const std::vector<T> got = conv.run(pass, way.all_orders);
     const auto sums = c.expected(pass, std::int64_t(got.size()));
-    REQUIRE(conv_error(got, sums, products, tensor_cores) <= 1);
-    REQUIRE(error_against_cpu(got, c, pass, products, tensor_cores) <= 1);
+    REQUIRE(conv_error(got, sums, way.products, tensor_cores) <= 1);
+    REQUIRE(error_against_cpu(got, c, pass, way.products, tensor_cores) <= 1);
   }
 }
 
+// The kernels of a version differ between tf32 and exact products in arithmetic alone, so one of
+// them is enough in all orders; exact ones take three times as long.
 template <class T>
 void check_all(std::string_view version) {
   for (const Conv2dShape& shape : kConvShapes) {
-    check<T>(shape, version, FloatProducts::exact);
-    if (std::is_same_v<T, float>) check<T>(shape, version, FloatProducts::tf32);
+    const bool two = std::is_same_v<T, float> && version != "plain";
+    check<T>(shape, {version, FloatProducts::exact, 0, !two});
+    if (std::is_same_v<T, float>) check<T>(shape, {version, FloatProducts::tf32});
   }
 }
+
+constexpr Conv2dShape kVectors{1, 5, 6, 8, 24, 3, 3, 1, 1, 1, 1};
 
 void run_forward(const Conv2dShape& s) {
   conv2d_forward<Simt, float>({}, s, nullptr, {}, nullptr, {});
@@ -72,6 +86,56 @@ TEMPLATE_TEST_CASE("simt conv2d, mma", "", float, bf16) {
 
 TEMPLATE_TEST_CASE("simt conv2d, halo", "", float, bf16) {
   check_all<TestType>("halo");
+}
+
+TEMPLATE_TEST_CASE("simt conv2d takes tensors that are aligned to an element", "", float, bf16) {
+  for (const auto version : versions_of("conv2d_forward")) {
+    check<TestType>(kVectors, {version, FloatProducts::exact, 1});
+    check<TestType>(kVectors, {version, FloatProducts::tf32, 1});
+  }
+}
+
+TEST_CASE("simt conv2d picks a version by shape, and refuses one that does not serve") {
+  const Case<float> layer(kVectors, ek::reference::ConvPath::best);
+  const SimtConv<float> conv(layer);
+  for (const Conv2dPass pass : kConvPasses) {
+    const auto picked = conv.run(pass, false);
+    const ScopedVersion halo(function_of(pass), "halo");
+    REQUIRE(same_bits(conv.run(pass, false), picked));
+  }
+  const Case<float> large({1, 24, 24, 3, 2, 24, 24}, ek::reference::ConvPath::best);
+  const SimtConv<float> no_tile(large);
+  const auto picked = no_tile.run(Conv2dPass::forward, false);
+  const ScopedVersion mma("conv2d_forward", "mma");
+  REQUIRE(same_bits(no_tile.run(Conv2dPass::forward, false), picked));
+  const ScopedVersion halo("conv2d_forward", "halo");
+  REQUIRE(contains(error_of([&] { no_tile.run(Conv2dPass::forward, false); }),
+                   "version halo: a tile with its halo in 163 KiB"));
+  const Case<double> wide(kVectors, ek::reference::ConvPath::best);
+  REQUIRE(contains(error_of([&] { SimtConv<double>(wide).run(Conv2dPass::forward, false); }),
+                   "conv2d: of float64 the version plain"));
+}
+
+// An engine packs once for all batches, and by pointers of any alignment.
+TEMPLATE_TEST_CASE("simt conv2d packs do not depend on the batch", "", float, bf16) {
+  Conv2dShape one = kVectors, many = kVectors;
+  many.batch = 7;
+  const auto weights = ek::test::random_numbers<float>(one.weight_size(), 3);
+  for (const Conv2dPass pass : kConvPasses) {
+    const SimtPack<TestType> a(one, pass, weights), b(many, pass, weights);
+    REQUIRE(a.words() == b.words());
+    REQUIRE(a.words().size() * 4 == conv2d_pack_bytes<Simt, TestType>(one, pass));
+  }
+}
+
+TEMPLATE_TEST_CASE("simt conv2d takes shapes drawn at random", "[slow]", float, bf16) {
+  for (Conv2dShape shape : ek::reference::random_shapes(60)) {
+    shape.batch = (shape.batch + 4) / 5;
+    for (const std::string_view version : {"", "mma"}) {
+      check<TestType>(shape, {version, FloatProducts::exact, 0, false});
+      check<TestType>(shape, {version, FloatProducts::tf32, 0, false});
+    }
+  }
 }
 
 TEMPLATE_TEST_CASE("simt conv2d takes an empty batch", "", float, double, bf16) {
