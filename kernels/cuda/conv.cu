@@ -34,14 +34,9 @@ struct Operand {
 };
 
 template <class T>
-PackLayout layout_of(const Conv2dShape& s, bool backward) {
-  return PackLayout(s, backward, kStepChannels<T>);
-}
-
-template <class T>
 void run_plain(Stream stream, const Conv2dShape& s, bool backward, const Operand<T>& first,
                const Operand<T>& second, T* out) {
-  const auto layout = layout_of<T>(s, backward);
+  const PackLayout layout(s, backward, kStepChannels<T>);
   const Launch on{plain_grid(backward ? s.input_size() : s.output_size()), dim3(kPlainThreads), 0,
                   stream};
   if (backward) {
@@ -52,29 +47,6 @@ void run_plain(Stream stream, const Conv2dShape& s, bool backward, const Operand
                            PlainSource<T>{first.image, {first.weight.data, layout}},
                            PlainSource<T>{second.image, {second.weight.data, layout}}, out);
   }
-}
-
-template <class T>
-ConvProblem problem_of(const Conv2dShape& s, bool backward, const Operand<T>& first,
-                       const Operand<T>& second, const T* out) {
-  for (const std::int64_t size : {s.batch, s.in_h, s.in_w, s.in_c, s.out_c, s.kernel_h, s.kernel_w,
-                                  s.stride_h, s.stride_w, s.pad_h, s.pad_w}) {
-    require_argument(size < std::int64_t(1) << 30, "conv2d: sizes below 2^30 expected", size);
-  }
-  const auto layout = layout_of<T>(s, backward);
-  ConvProblem p{int(s.batch),    int(s.in_h),     int(s.in_w),     int(s.in_c),
-                int(s.out_h()),  int(s.out_w()),  int(s.out_c),    int(s.kernel_h),
-                int(s.kernel_w), int(s.stride_h), int(s.stride_w), int(s.pad_h),
-                int(s.pad_w),    layout,          false,           false};
-  if (backward) {
-    std::swap(p.in_h, p.out_h);
-    std::swap(p.in_w, p.out_w);
-    std::swap(p.in_c, p.out_c);
-  }
-  p.in_vectors =
-      layout.in_c % (16 / int(sizeof(T))) == 0 && aligned_to_16(first.image, second.image);
-  p.out_vectors = layout.out_c % (16 / int(sizeof(T))) == 0 && aligned_to_16(out);
-  return p;
 }
 
 template <class T>
@@ -111,7 +83,7 @@ void convolve(Stream stream, const char* op, const Conv2dShape& s, bool backward
               Operand<T> second, T* out) {
   if ((backward ? s.input_size() : s.output_size()) == 0) return;
   if (first.image == nullptr) std::swap(first, second);
-  const ConvProblem p = problem_of(s, backward, first, second, out);
+  const ConvProblem p = conv_problem(s, backward, first.image, second.image, out);
   const ConvSources<T> sources{source(first), source(second), second.image == nullptr ? 1 : 2};
   const int version = version_for<T>(op, p, sources.count);
   if (version == plain) {

@@ -7,16 +7,19 @@ namespace ek::kernels::EK_TARGET {
 
 // A prologue replaces what was loaded of a source by what is to be convolved:
 //
-//   template <int N, class T>
-//   __device__ void operator()(Pack<T, N>& values, std::int64_t at, int channel, int source,
-//                              bool owned) const;
+//   template <int N>                                       what it needs of N neighbouring channels
+//   __device__ Channels<N> channels(int source, int channel) const;
 //
-// values are N neighbouring channels from `channel` on of a pixel inside the image, at element `at`
-// of a tensor of the image's shape (so of a shortcut, too). N is a piece of 16 bytes, or 1 where
-// channels or pointers do not allow pieces. Padding is zero and never passes through here: zero is
-// the padding of the activation, not of what it is computed from. `owned` is true for each element
-// in one block of the grid alone, provided that covers_input(problem) holds: that one may store it.
-// The kernel rounds to tf32 afterwards.
+//   template <int N>
+//   __device__ void operator()(const Channels<N>& of, Pack<T, N>& values, std::int64_t at,
+//                              int source, bool owned) const;
+//
+// values are N neighbouring channels from `channel` (of all groups) on of a pixel inside the image,
+// at element `at` of a tensor of the image's shape (so of a shortcut, too). N is a piece of 16
+// bytes, or 1 where channels or pointers do not allow pieces. Padding is zero and never passes
+// through here: zero is the padding of the activation, not of what it is computed from. `owned` is
+// true for each element in one block of the grid alone, provided that covers_input(problem) holds:
+// that one may store it. The kernel rounds to tf32 afterwards.
 struct NoPrologue {
   static constexpr bool kIdentity = true;
 };
@@ -36,6 +39,11 @@ struct StoredTile {
     const int column = pixel % 16;
     return pixel / 16 < image_rows && (column & ((1 << width_log) - 1)) < image_columns &&
            column >> width_log < images;
+  }
+  __device__ int existing() const {
+    const auto least = [](int a, int b) { return a < b ? a : b; };
+    return least(image_rows, pixels / 16) * least(image_columns, 1 << width_log) *
+           least(images, 16 >> width_log);
   }
   __device__ T operator()(int pixel, int channel) const { return values[pixel * pitch + channel]; }
 };

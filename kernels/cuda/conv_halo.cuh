@@ -14,7 +14,6 @@ namespace ek::kernels::EK_TARGET {
 template <class Atom, class Prologue>
 struct HaloLoader {
   using T = typename Atom::Element;
-  static constexpr bool kTransforms = Atom::kRounds || !Prologue::kIdentity;
   const ConvProblem& p;
   const HaloPlan& plan;
   const HaloPlace& place;
@@ -35,12 +34,17 @@ struct HaloLoader {
     }
   }
 
+  // The first channel, within the group, of the thread's pieces of a chunk.
+  __device__ int channel(int chunk) const {
+    return chunk * plan.steps * kStepChannels<T> +
+           int(threadIdx.x) % (2 * plan.steps) * kPieceChannels<T>;
+  }
+
   // visit(to, at, channel, h): the thread's pieces of a chunk, their place in shared memory and the
   // first element in the image, or -1 outside.
   template <class Visit>
   __device__ void for_pieces(int chunk, unsigned char* pixels, const Visit& visit) const {
-    const int pieces = 2 * plan.steps, piece = int(threadIdx.x) % pieces;
-    const int c = chunk * plan.steps * kStepChannels<T> + piece * kPieceChannels<T>;
+    const int pieces = 2 * plan.steps, piece = int(threadIdx.x) % pieces, c = channel(chunk);
     const int apart = kHaloThreads / pieces;
     int column = int(threadIdx.x) / pieces, row = 0;
     unsigned char* to = pixels + column * plan.pitch + piece * 16;
@@ -74,7 +78,8 @@ struct HaloLoader {
         for (int i = 0; i < kPieceChannels<T>; ++i) {
           if (i >= valid) continue;
           Pack<T, 1> one{{values.values[i]}};
-          prologue(one, at + i, place.group * p.pack.in_c + c + i, source, owned(at, h));
+          const auto of = prologue.template channels<1>(source, place.group * p.pack.in_c + c + i);
+          prologue(of, one, at + i, source, owned(at, h));
           values.values[i] = one.values[0];
         }
       }
@@ -85,14 +90,22 @@ struct HaloLoader {
 
   // Behind the wait for the copies: each thread finishes its own pieces, in place.
   __device__ void transform(int source, int chunk, unsigned char* pixels) const {
-    if constexpr (kTransforms) {
-      if (!p.in_vectors) return;
-      for_pieces(chunk, pixels, [&](unsigned char* to, std::int64_t at, int c, int h) {
+    if (!p.in_vectors) return;
+    if constexpr (!Prologue::kIdentity) {
+      const int first = channel(chunk);
+      if (first >= p.pack.in_c) return;
+      const auto of =
+          prologue.template channels<kPieceChannels<T>>(source, place.group * p.pack.in_c + first);
+      for_pieces(chunk, pixels, [&](unsigned char* to, std::int64_t at, int, int h) {
+        if (at < 0) return;
         auto values = load_vec<Piece<T>>(to);
-        if constexpr (!Prologue::kIdentity) {
-          if (at < 0 || c >= p.pack.in_c) return;
-          prologue(values, at, place.group * p.pack.in_c + c, source, owned(at, h));
-        }
+        prologue(of, values, at, source, owned(at, h));
+        round_piece<Atom>(values);
+        store_vec(to, values);
+      });
+    } else if constexpr (Atom::kRounds) {
+      for_pieces(chunk, pixels, [&](unsigned char* to, std::int64_t, int, int) {
+        auto values = load_vec<Piece<T>>(to);
         round_piece<Atom>(values);
         store_vec(to, values);
       });

@@ -8,8 +8,9 @@ namespace ek::kernels::EK_TARGET {
 
 constexpr int kHaloThreads = 128, kHaloWarps = kHaloThreads / 32;
 constexpr int kTileColumns = 16;  // outputs of a fragment: one row of a tile
-// Of a block, at compute capability 8.0; later ones have more.
-constexpr std::int64_t kMostSharedBytes = 163 * 1024;
+// Of a block: what compute capability 8.0 allows, less one KiB for static shared memory. Later ones
+// allow more.
+constexpr std::int64_t kMostSharedBytes = 162 * 1024;
 
 // How outputs are cut into tiles of 4 M rows x 16 columns and 16 N channels, a warp taking M rows.
 // Where an image has 8 columns or less, the 16 of a tile are those of several images side by side.
@@ -45,8 +46,8 @@ struct HaloExtent {
   }
 };
 
-inline int ceil_div(std::int64_t a, std::int64_t b) {
-  return int((a + b - 1) / b);
+inline int tiles_over(std::int64_t size, std::int64_t tile) {
+  return int((size + tile - 1) / tile);
 }
 
 template <class T>
@@ -57,14 +58,14 @@ HaloPlan halo_plan(const ConvProblem& p, int sources) {
   plan.tile_rows = kHaloWarps * (plan.blocks == 1 ? 4 : 2);
   const ConvAxis h = p.rows(0), w = p.columns(0);  // no class has more outputs than the first one
   const int rows_a_warp = plan.tile_rows / kHaloWarps;
-  plan.active_rows = std::min(plan.tile_rows, ceil_div(h.count, rows_a_warp) * rows_a_warp);
+  plan.active_rows = std::min(plan.tile_rows, tiles_over(h.count, rows_a_warp) * rows_a_warp);
   while (plan.width_log < 4 && (1 << plan.width_log) < w.count) ++plan.width_log;
-  plan.tiles_h = ceil_div(h.count, plan.tile_rows);
-  plan.tiles_w = ceil_div(w.count, 1 << plan.width_log);
-  plan.tiles_n = ceil_div(p.batch, kTileColumns >> plan.width_log);
-  plan.column_tiles = ceil_div(p.pack.blocks, plan.blocks);
+  plan.tiles_h = tiles_over(h.count, plan.tile_rows);
+  plan.tiles_w = tiles_over(w.count, 1 << plan.width_log);
+  plan.tiles_n = tiles_over(p.batch, kTileColumns >> plan.width_log);
+  plan.column_tiles = tiles_over(p.pack.blocks, plan.blocks);
   plan.steps = p.pack.steps > 1 ? 2 : 1;
-  plan.chunks = ceil_div(p.pack.steps, plan.steps);
+  plan.chunks = tiles_over(p.pack.steps, plan.steps);
   plan.pitch = plan.steps * kStepBytes + 16;
   for (int of_class = 0; of_class < p.classes(); ++of_class) {
     const ConvAxis rows = p.rows(of_class), columns = p.columns(of_class);

@@ -16,7 +16,7 @@ void launch_halo(Stream stream, const ConvProblem& p, const HaloPlan& plan,
   require_argument(high < 65536, "conv2d: groups and channels for 65535 tiles expected", high);
   require_argument(
       plan.shared_bytes <= kMostSharedBytes,
-      "conv2d, version halo: a tile with its halo in 163 KiB of shared memory expected",
+      "conv2d, version halo: a tile with its halo in 162 KiB of shared memory expected",
       plan.shared_bytes);
   launch<&conv_halo<Atom, M, N, k3x3, Prologue, Epilogue>>(
       {dim3(unsigned(plan.tiles()), unsigned(high), unsigned(p.classes())), dim3(kHaloThreads),

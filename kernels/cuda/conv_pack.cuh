@@ -18,6 +18,12 @@ constexpr int kFragmentWords = 128;  // 32 bits each
 template <class T>
 constexpr int kStepChannels = kStepBytes / int(sizeof(T));
 
+// 16 bytes of a pixel's channels.
+template <class T>
+constexpr int kPieceChannels = 16 / int(sizeof(T));
+template <class T>
+using Piece = Pack<T, kPieceChannels<T>>;
+
 // Fragments in the order [group][block of 16 outputs][k-step][tap]; "in" and "out" are as the pass
 // sees them, so backward data has them swapped, and its taps run backwards. What fills the last
 // block and the last step up is zero.

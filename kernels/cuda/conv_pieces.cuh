@@ -4,11 +4,6 @@
 
 namespace ek::kernels::EK_TARGET {
 
-template <class T>
-constexpr int kPieceChannels = 16 / int(sizeof(T));
-template <class T>
-using Piece = Pack<T, kPieceChannels<T>>;
-
 // `valid` channels (none if it is negative) from `from` on, zeros behind them. `vectors`: pieces
 // are aligned, and full or empty.
 template <class T>

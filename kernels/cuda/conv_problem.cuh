@@ -9,7 +9,9 @@
 // ... alone, each at stride 1. So no zeros are inserted and none multiplied. A class that no tap
 // meets is zero.
 #include <cstdint>
+#include <utility>
 
+#include "kernels/arguments.h"
 #include "kernels/cuda/conv_pack.cuh"
 
 namespace ek::kernels::EK_TARGET {
@@ -65,6 +67,41 @@ struct ConvProblem {
                          : forward_axis(out_w, kernel_w, stride_w, pad_w);
   }
 };
+
+// Of forward, tangent (which reads two images; `second` may be null) and backward data.
+template <class T>
+ConvProblem conv_problem(const Conv2dShape& s, bool backward, const T* first, const T* second,
+                         const T* out) {
+  for (const std::int64_t size : {s.batch, s.in_h, s.in_w, s.in_c, s.out_c, s.kernel_h, s.kernel_w,
+                                  s.stride_h, s.stride_w, s.pad_h, s.pad_w}) {
+    require_argument(size < std::int64_t(1) << 30, "conv2d: sizes below 2^30 expected", size);
+  }
+  const PackLayout layout(s, backward, kStepChannels<T>);
+  const bool in = layout.in_c % kPieceChannels<T> == 0,
+             out_c = layout.out_c % kPieceChannels<T> == 0;
+  ConvProblem p{int(s.batch),
+                int(s.in_h),
+                int(s.in_w),
+                int(s.in_c),
+                int(s.out_h()),
+                int(s.out_w()),
+                int(s.out_c),
+                int(s.kernel_h),
+                int(s.kernel_w),
+                int(s.stride_h),
+                int(s.stride_w),
+                int(s.pad_h),
+                int(s.pad_w),
+                layout,
+                in && aligned_to_16(first, second),
+                out_c && aligned_to_16(out)};
+  if (backward) {
+    std::swap(p.in_h, p.out_h);
+    std::swap(p.in_w, p.out_w);
+    std::swap(p.in_c, p.out_c);
+  }
+  return p;
+}
 
 // Images of T and the pack that they meet.
 template <class T>
