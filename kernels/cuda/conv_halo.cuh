@@ -6,7 +6,6 @@
 // so a load of 16 pixels feeds 6 N products; sums stay in registers, and leave through shared
 // memory, in whole pieces and as the epilogue wants them.
 #include "kernels/cuda/conv_fusion.cuh"
-#include "kernels/cuda/conv_halo_plan.cuh"
 
 namespace ek::kernels::EK_TARGET {
 
@@ -72,19 +71,23 @@ struct HaloLoader {
         cp_async_16_or_zero(to, image + (valid > 0 ? at : 0), valid > 0);
         return;
       }
-      Piece<T> values = load_piece(image + (valid > 0 ? at : 0), valid, false);
-      if constexpr (!Prologue::kIdentity) {
-#pragma unroll
+      if constexpr (Prologue::kIdentity) {
+        Piece<T> values = load_piece(image + (valid > 0 ? at : 0), valid, false);
+        round_piece<Atom>(values);
+        store_vec(to, values);
+      } else {
+#pragma unroll 1
         for (int i = 0; i < kPieceChannels<T>; ++i) {
-          if (i >= valid) continue;
-          Pack<T, 1> one{{values.values[i]}};
-          const auto of = prologue.template channels<1>(source, place.group * p.pack.in_c + c + i);
-          prologue(of, one, at + i, source, owned(at, h));
-          values.values[i] = one.values[0];
+          Pack<T, 1> one = {};
+          if (i < valid) {
+            one.values[0] = image[at + i];
+            const int channel = place.group * p.pack.in_c + c + i;
+            prologue(prologue.template channels<1>(source, channel), one, at + i, source,
+                     owned(at, h));
+          }
+          reinterpret_cast<T*>(to)[i] = Atom::rounded(one.values[0]);
         }
       }
-      round_piece<Atom>(values);
-      store_vec(to, values);
     });
   }
 
@@ -92,17 +95,22 @@ struct HaloLoader {
   __device__ void transform(int source, int chunk, unsigned char* pixels) const {
     if (!p.in_vectors) return;
     if constexpr (!Prologue::kIdentity) {
-      const int first = channel(chunk);
-      if (first >= p.pack.in_c) return;
-      const auto of =
-          prologue.template channels<kPieceChannels<T>>(source, place.group * p.pack.in_c + first);
-      for_pieces(chunk, pixels, [&](unsigned char* to, std::int64_t at, int, int h) {
-        if (at < 0) return;
-        auto values = load_vec<Piece<T>>(to);
-        prologue(of, values, at, source, owned(at, h));
-        round_piece<Atom>(values);
-        store_vec(to, values);
-      });
+      constexpr int width = Prologue::kWidth;
+      if (channel(chunk) >= p.pack.in_c) return;
+#pragma unroll 1
+      for (int part = 0; part < kPieceChannels<T>; part += width) {
+        const auto of = prologue.template channels<width>(
+            source, place.group * p.pack.in_c + channel(chunk) + part);
+        for_pieces(chunk, pixels, [&](unsigned char* to, std::int64_t at, int, int h) {
+          if (at < 0) return;
+          T* from = reinterpret_cast<T*>(to) + part;
+          auto values = load_pack<width>(from);
+          prologue(of, values, at + part, source, owned(at, h));
+#pragma unroll
+          for (T& value : values.values) value = Atom::rounded(value);
+          store_pack<width>(from, values);
+        });
+      }
     } else if constexpr (Atom::kRounds) {
       for_pieces(chunk, pixels, [&](unsigned char* to, std::int64_t, int, int) {
         auto values = load_vec<Piece<T>>(to);
@@ -204,20 +212,14 @@ __device__ __forceinline__ void multiply_taps(const HaloPlace& place, const unsi
 
 // The tile in shared memory to the image: pieces of 16 bytes, or single elements.
 template <class T, int N>
-__device__ void store_tile(const ConvProblem& p, const HaloPlace& place, const StoredTile<T>& tile,
-                           T* out) {
+__device__ void store_tile(const StoredTile<T>& tile, T* out, bool vectors) {
   constexpr int pieces = N * kBlockColumns / kPieceChannels<T>;
   for (int i = int(threadIdx.x); i < tile.pixels * pieces; i += kHaloThreads) {
     const int pixel = i / pieces, c = i % pieces * kPieceChannels<T>;
     if (c >= tile.channels || !tile.exists(pixel)) continue;
-    const int n = place.first_image + (pixel % kTileColumns >> tile.width_log);
-    const int h = place.h.position(place.first_row + pixel / kTileColumns);
-    const int w =
-        place.w.position(place.first_column + (pixel % kTileColumns & ((1 << tile.width_log) - 1)));
-    T* to =
-        out + ((std::int64_t(n) * p.out_h + h) * p.out_w + w) * p.out_c + tile.first_channel + c;
+    T* to = out + tile.at(pixel) + c;
     const T* from = tile.values + pixel * tile.pitch + c;
-    if (p.out_vectors) {
+    if (vectors) {
       store_vec(to, load_vec<Piece<T>>(from));
     } else {
       for (int j = 0; j < kPieceChannels<T> && c + j < tile.channels; ++j) to[j] = from[j];
@@ -225,8 +227,12 @@ __device__ void store_tile(const ConvProblem& p, const HaloPlace& place, const S
   }
 }
 
+// Blocks that a multiprocessor's registers shall hold. More would spill.
+template <class Atom, class Prologue>
+constexpr int kResidentBlocks = std::is_same_v<Atom, SplitAtom> ? 3 : Prologue::kResidentBlocks;
+
 template <class Atom, int M, int N, bool k3x3, class Prologue, class Epilogue>
-__global__ void __launch_bounds__(kHaloThreads)
+__global__ void __launch_bounds__(kHaloThreads, kResidentBlocks<Atom, Prologue>)
     conv_halo(ConvProblem p, HaloPlan plan, ConvSources<typename Atom::Element> sources,
               typename Atom::Element* out, Prologue prologue, Epilogue epilogue) {
   using T = typename Atom::Element;
@@ -292,7 +298,7 @@ __global__ void __launch_bounds__(kHaloThreads)
   }
 
   T* values = reinterpret_cast<T*>(shared);
-  constexpr int pitch = N * kBlockColumns + kPieceChannels<T>;
+  constexpr int pitch = N * kBlockColumns + kStoredPadding;
 #pragma unroll
   for (int i = 0; i < 2 * M; ++i) {  // half a fragment's rows
     T* row = values + ((warp * M + i / 2) * kTileColumns + lane / 4 + i % 2 * 8) * pitch;
@@ -304,19 +310,18 @@ __global__ void __launch_bounds__(kHaloThreads)
     }
   }
   __syncthreads();
-  const int first = place.first_block * kBlockColumns;
-  const auto left = [](int count, int of) { return count < of ? count : of; };
+  const int first = place.first_block * kBlockColumns, left = p.pack.out_c - first;
   const StoredTile<T> tile{values,
                            pitch,
                            plan.tile_rows * kTileColumns,
-                           left(p.pack.out_c - first, N * kBlockColumns),
-                           plan.width_log,
-                           place.w.count - place.first_column,
-                           place.h.count - place.first_row,
-                           p.batch - place.first_image,
+                           N * kBlockColumns,
+                           left < N * kBlockColumns ? left : N * kBlockColumns,
+                           place.group * p.pack.out_c + first,
                            std::int64_t(blockIdx.z) * gridDim.x + blockIdx.x,
-                           place.group * p.pack.out_c + first};
-  store_tile<T, N>(p, place, tile, out);
+                           plan.width_log,
+                           p,
+                           place};
+  store_tile<T, N>(tile, out, p.out_vectors);
   if constexpr (!Epilogue::kIdentity) epilogue(tile);
 }
 

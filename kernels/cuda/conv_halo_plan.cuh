@@ -7,7 +7,9 @@
 namespace ek::kernels::EK_TARGET {
 
 constexpr int kHaloThreads = 128, kHaloWarps = kHaloThreads / 32;
-constexpr int kTileColumns = 16;  // outputs of a fragment: one row of a tile
+constexpr int kStoredPadding = 8;  // elements between pixels of the outputs: no bank
+                                   // serves two of the pairs that a warp stores
+constexpr int kTileColumns = 16;   // outputs of a fragment: one row of a tile
 // Of a block: what compute capability 8.0 allows, less one KiB for static shared memory. Later ones
 // allow more.
 constexpr std::int64_t kMostSharedBytes = 162 * 1024;
@@ -79,8 +81,8 @@ HaloPlan halo_plan(const ConvProblem& p, int sources) {
     at_least(plan.table_bytes, (extent.row_pixels * 8 + 15) / 16 * 16);
   }
   const std::int64_t buffer = std::int64_t(plan.pixel_bytes) + plan.weight_bytes;
-  const std::int64_t stored =
-      std::int64_t(plan.tile_rows) * kTileColumns * (plan.blocks * kBlockColumns * sizeof(T) + 16);
+  const std::int64_t stored = std::int64_t(plan.tile_rows) * kTileColumns *
+                              (plan.blocks * kBlockColumns + kStoredPadding) * sizeof(T);
   plan.buffers = plan.chunks * sources > 1 && 2 * buffer <= kMostSharedBytes / 2 ? 2 : 1;
   plan.shared_bytes = plan.buffers * buffer;
   plan.shared_bytes = std::max(plan.shared_bytes, stored) + plan.table_bytes;
