@@ -16,10 +16,17 @@ struct HaloLoader {
   const ConvProblem& p;
   const HaloPlan& plan;
   const HaloPlace& place;
-  const std::int64_t* table;  // of a column of the halo: its first element in image row 0, or -1
+  // Of a column of the halo: twice its first element in image row 0, and one more where the tile
+  // owns the column; -1 outside the image.
+  const std::int64_t* table;
   const Prologue& prologue;
 
-  // Run by the first threads, before a barrier.
+  // Of the tiles whose halo holds input i the one whose outputs lie on it; see covers_input.
+  __device__ static bool owns(int i, int first, int size, const ConvAxis& axis) {
+    return i >= first * axis.by && (i < (first + size) * axis.by || first + size >= axis.count);
+  }
+
+  // Run by all threads, before a barrier.
   __device__ static void fill(std::int64_t* table, const ConvProblem& p, const HaloPlace& place) {
     const HaloExtent& e = place.extent;
     for (int i = int(threadIdx.x); i < e.row_pixels; i += kHaloThreads) {
@@ -27,9 +34,9 @@ struct HaloLoader {
       const int column = rest % e.phase_columns * place.w.by + rest / e.phase_columns;
       const int w = place.w.from + place.first_column * place.w.by + column;
       const bool inside = n < p.batch && w >= 0 && w < p.in_w;
-      table[i] = inside
-                     ? (std::int64_t(n) * p.in_h * p.in_w + w) * p.in_c + place.group * p.pack.in_c
-                     : -1;
+      const std::int64_t at =
+          (std::int64_t(n) * p.in_h * p.in_w + w) * p.in_c + place.group * p.pack.in_c;
+      table[i] = inside ? 2 * at + owns(w, place.first_column, place.tile_columns, place.w) : -1;
     }
   }
 
@@ -39,8 +46,8 @@ struct HaloLoader {
            int(threadIdx.x) % (2 * plan.steps) * kPieceChannels<T>;
   }
 
-  // visit(to, at, channel, h): the thread's pieces of a chunk, their place in shared memory and the
-  // first element in the image, or -1 outside.
+  // visit(to, at, channel, owned): the thread's pieces of a chunk, their place in shared memory and
+  // the first element in the image, or -1 outside.
   template <class Visit>
   __device__ void for_pieces(int chunk, unsigned char* pixels, const Visit& visit) const {
     const int pieces = 2 * plan.steps, piece = int(threadIdx.x) % pieces, c = channel(chunk);
@@ -56,8 +63,10 @@ struct HaloLoader {
       }
       if (row >= place.extent.rows) break;
       const int h = first_h + row;
-      const std::int64_t at = h >= 0 && h < p.in_h ? table[column] : -1;
-      visit(to, at < 0 ? at : at + h * row_size + c, c, h);
+      const std::int64_t of_column = h >= 0 && h < p.in_h ? table[column] : -1;
+      const bool owned = place.first_of_channels && (of_column & 1) != 0 &&
+                         owns(h, place.first_row, plan.tile_rows, place.h);
+      visit(to, of_column < 0 ? -1 : (of_column >> 1) + h * row_size + c, c, owned);
       column += apart;
       to += apart * plan.pitch;
     }
@@ -65,30 +74,31 @@ struct HaloLoader {
 
   // Starts the copies of a chunk; without vectors, does all there is to do.
   __device__ void load(const T* image, int source, int chunk, unsigned char* pixels) const {
-    for_pieces(chunk, pixels, [&](unsigned char* to, std::int64_t at, int c, int h) {
-      const int valid = at < 0 ? 0 : p.pack.in_c - c;
-      if (p.in_vectors) {
-        cp_async_16_or_zero(to, image + (valid > 0 ? at : 0), valid > 0);
-        return;
-      }
-      if constexpr (Prologue::kIdentity) {
-        Piece<T> values = load_piece(image + (valid > 0 ? at : 0), valid, false);
-        round_piece<Atom>(values);
-        store_vec(to, values);
-      } else {
+    for_pieces(chunk, pixels,
+               [&](unsigned char* to, std::int64_t at, int c, [[maybe_unused]] bool owned) {
+                 const int valid = at < 0 ? 0 : p.pack.in_c - c;
+                 if (p.in_vectors) {
+                   cp_async_16_or_zero(to, image + (valid > 0 ? at : 0), valid > 0);
+                   return;
+                 }
+                 if constexpr (Prologue::kIdentity) {
+                   Piece<T> values = load_piece(image + (valid > 0 ? at : 0), valid, false);
+                   round_piece<Atom>(values);
+                   store_vec(to, values);
+                 } else {
 #pragma unroll 1
-        for (int i = 0; i < kPieceChannels<T>; ++i) {
-          Pack<T, 1> one = {};
-          if (i < valid) {
-            one.values[0] = image[at + i];
-            const int channel = place.group * p.pack.in_c + c + i;
-            prologue(prologue.template channels<1>(source, channel), one, at + i, source,
-                     owned(at, h));
-          }
-          reinterpret_cast<T*>(to)[i] = Atom::rounded(one.values[0]);
-        }
-      }
-    });
+                   for (int i = 0; i < kPieceChannels<T>; ++i) {
+                     Pack<T, 1> one = {};
+                     if (i < valid) {
+                       one.values[0] = image[at + i];
+                       const int channel = place.group * p.pack.in_c + c + i;
+                       prologue(prologue.template channels<1>(source, channel), one, at + i, source,
+                                owned);
+                     }
+                     reinterpret_cast<T*>(to)[i] = Atom::rounded(one.values[0]);
+                   }
+                 }
+               });
   }
 
   // Behind the wait for the copies: each thread finishes its own pieces, in place.
@@ -101,34 +111,23 @@ struct HaloLoader {
       for (int part = 0; part < kPieceChannels<T>; part += width) {
         const auto of = prologue.template channels<width>(
             source, place.group * p.pack.in_c + channel(chunk) + part);
-        for_pieces(chunk, pixels, [&](unsigned char* to, std::int64_t at, int, int h) {
+        for_pieces(chunk, pixels, [&](unsigned char* to, std::int64_t at, int, bool owned) {
           if (at < 0) return;
           T* from = reinterpret_cast<T*>(to) + part;
           auto values = load_pack<width>(from);
-          prologue(of, values, at + part, source, owned(at, h));
+          prologue(of, values, at + part, source, owned);
 #pragma unroll
           for (T& value : values.values) value = Atom::rounded(value);
           store_pack<width>(from, values);
         });
       }
     } else if constexpr (Atom::kRounds) {
-      for_pieces(chunk, pixels, [&](unsigned char* to, std::int64_t, int, int) {
+      for_pieces(chunk, pixels, [&](unsigned char* to, std::int64_t, int, bool) {
         auto values = load_vec<Piece<T>>(to);
         round_piece<Atom>(values);
         store_vec(to, values);
       });
     }
-  }
-
-  // Of the tiles whose halo holds an input the one whose outputs lie on it; see covers_input.
-  __device__ bool owned(std::int64_t at, int h) const {
-    const int w = int(at / p.in_c % p.in_w);
-    const auto mine = [](int i, int first, int size, int by, int last) {
-      return i >= first * by && (i < (first + size) * by || first + size >= last);
-    };
-    return place.first_of_channels &&
-           mine(h, place.first_row, plan.tile_rows, place.h.by, place.h.count) &&
-           mine(w, place.first_column, 1 << plan.width_log, place.w.by, place.w.count);
   }
 };
 

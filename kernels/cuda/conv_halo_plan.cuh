@@ -107,6 +107,7 @@ struct HaloPlace {
   HaloExtent extent;
   int group, first_block;                    // of 16 channels
   int first_image, first_row, first_column;  // of the outputs
+  int tile_columns;                          // of one image
   bool first_of_channels;                    // of the blocks that read these pixels
 
   __device__ HaloPlace(const ConvProblem& p, const HaloPlan& plan)
@@ -114,6 +115,7 @@ struct HaloPlace {
     group = int(blockIdx.y) / plan.column_tiles;
     first_block = int(blockIdx.y) % plan.column_tiles * plan.blocks;
     first_of_channels = first_block == 0;
+    tile_columns = 1 << plan.width_log;
     const int tile = int(blockIdx.x);
     first_column = tile % plan.tiles_w << plan.width_log;
     first_row = tile / plan.tiles_w % plan.tiles_h * plan.tile_rows;

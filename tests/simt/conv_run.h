@@ -21,9 +21,9 @@ inline const std::vector<Conv2dShape> kConvShapes{
     {1, 1, 1, 1, 1, 1, 1},                    // the smallest
     {2, 5, 7, 3, 8, 3, 3, 1, 1, 1, 1},        // three input channels
     {1, 9, 18, 16, 16, 3, 3, 1, 1, 1, 1},     // a layer of stage 1, a little more than a tile wide
-    {1, 17, 5, 16, 16, 3, 3, 1, 1, 1, 1},     // a little more than a tile high, narrow
-    {3, 4, 8, 16, 32, 3, 3, 1, 1, 1, 1},      // two images to a tile, one left over
-    {1, 3, 4, 64, 48, 3, 3, 1, 1, 1, 1},      // several chunks of channels, an odd block
+    {1, 17, 5, 8, 8, 3, 3, 1, 1, 1, 1},       // a little more than a tile high, narrow
+    {3, 3, 8, 16, 24, 3, 3, 1, 1, 1, 1},      // two images to a tile, one left over
+    {1, 2, 4, 64, 48, 3, 3, 1, 1, 1, 1},      // several chunks of channels, an odd block
     {1, 9, 8, 16, 32, 3, 3, 2, 2, 1, 1},      // stride 2, odd and even size
     {2, 5, 3, 5, 7, 1, 1},                    // 1x1, odd channels
     {2, 7, 7, 4, 6, 1, 1, 2, 2},              // 1x1, stride 2: inputs that no window meets
