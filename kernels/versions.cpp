@@ -16,6 +16,9 @@ struct Ladder {
 
 constexpr Ladder kLadders[] = {
     {"gemm", {"plain", "tiled"}},
+    {"conv2d_forward", {"plain", "mma", "halo"}},
+    {"conv2d_tangent", {"plain", "mma", "halo"}},
+    {"conv2d_backward_data", {"plain", "mma", "halo"}},
 };
 
 constexpr auto kFunctions = [] {
