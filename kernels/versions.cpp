@@ -15,6 +15,7 @@ struct Ladder {
 };
 
 constexpr Ladder kLadders[] = {
+    {"conv2d_backward_weights", {"plain", "mma"}},
     {"gemm", {"plain", "tiled"}},
 };
 
