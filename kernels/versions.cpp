@@ -16,7 +16,7 @@ struct Ladder {
 
 constexpr Ladder kLadders[] = {
     {"conv2d_backward_weights", {"plain", "mma"}},
-    {"gemm", {"plain", "tiled"}},
+    {"gemm", {"plain", "tiled", "mma"}},
 };
 
 constexpr auto kFunctions = [] {
