@@ -107,9 +107,9 @@ TEST_CASE("simt conv weight gradients: tf32") {
   }
 }
 
-// Six blocks of taps leave 21 splits for 43 tiles: two or three tiles for each.
+// Four sets of sixteen groups leave 32 splits for 70 tiles: two or three tiles for each.
 TEST_CASE("simt conv weight gradients: several tiles a block") {
-  const Conv2dShape shape{43, 2, 2, 8, 8, 7, 7, 1, 1, 3, 3};
+  const Conv2dShape shape{70, 2, 2, 64, 64, 3, 3, 1, 1, 1, 1, 64};
   check<float>(shape, "mma", FloatProducts::exact);
   check<float>(shape, "mma", FloatProducts::tf32);
   check<bf16>(shape, "mma", FloatProducts::exact);
