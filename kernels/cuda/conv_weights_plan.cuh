@@ -39,7 +39,7 @@ struct GradientPlan {
 constexpr int kTilePixels = 64;           // at most
 constexpr int kGradientBlocks = 128;      // wanted: about one a multiprocessor of a large GPU
 constexpr int kComfortable = 100 * 1024;  // bytes of shared memory: two blocks a multiprocessor
-constexpr int kMostShared = 227 * 1024;
+constexpr int kMostShared = 162 * 1024;   // what a block of every GPU since sm_80 may have
 
 inline int ceil_div(std::int64_t a, std::int64_t b) {
   return int((a + b - 1) / b);

@@ -58,7 +58,7 @@ struct FloatB {
 };
 
 template <int N>
-struct Words {
+struct FragmentWords {
   std::uint32_t r[N];
 };
 template <int N>
@@ -73,14 +73,14 @@ struct Tf32Product {
   static constexpr bool rounds = true;  // what lies in shared memory
   using Rows = FloatRows;
 
-  struct A : Words<4> {
+  struct A : FragmentWords<4> {
     __device__ void load(const float* a, int pitch) {
       FloatA raw;
       raw.load(a, pitch);
       copy_words(raw.r, r);
     }
   };
-  struct B : Words<2> {
+  struct B : FragmentWords<2> {
     __device__ void load(const FloatRows& rows, int column) {
       FloatB raw;
       raw.load(rows, column);
@@ -91,8 +91,8 @@ struct Tf32Product {
 };
 
 template <int N>
-struct SplitWords {
-  Words<N> big, small;
+struct SplitFragment {
+  FragmentWords<N> big, small;
   __device__ void split(const float (&x)[N]) {
 #pragma unroll
     for (int i = 0; i < N; ++i) {
@@ -108,14 +108,14 @@ struct SplitProduct {
   static constexpr bool rounds = false;
   using Rows = FloatRows;
 
-  struct A : SplitWords<4> {
+  struct A : SplitFragment<4> {
     __device__ void load(const float* a, int pitch) {
       FloatA raw;
       raw.load(a, pitch);
       split(raw.r);
     }
   };
-  struct B : SplitWords<2> {
+  struct B : SplitFragment<2> {
     __device__ void load(const FloatRows& rows, int column) {
       FloatB raw;
       raw.load(rows, column);
@@ -139,13 +139,13 @@ struct Bf16Product {
     const bf16* row;
     __device__ Rows(const bf16* b, const int* offset) : row(b + offset[threadIdx.x % 16]) {}
   };
-  struct A : Words<4> {
+  struct A : FragmentWords<4> {
     __device__ void load(const bf16* a, int pitch) {
       const int lane = int(threadIdx.x) % 32;
       ldmatrix_trans(r, a + (lane / 16 * 8 + lane % 8) * pitch + lane / 8 % 2 * 8);
     }
   };
-  struct B : Words<2> {
+  struct B : FragmentWords<2> {
     __device__ void load(const Rows& rows, int column) { ldmatrix_trans(r, rows.row + column); }
   };
   __device__ static void multiply(float (&c)[4], const A& a, const B& b) { mma_bf16(c, a.r, b.r); }

@@ -1,4 +1,6 @@
-#include "kernels/cuda/conv_weights.h"
+#include "kernels/conv.h"
+
+#include <optional>
 
 #include "kernels/versions.h"
 #include "tests/catch.h"
@@ -47,7 +49,8 @@ std::vector<Acc<T>> on_simt(const Case<T>& c) {
   const ek::simt::test::Input<T> x(vector_of(c.x), "x"), dy(vector_of(c.dy), "dy");
   return ek::simt::test::in_all_orders<Acc<T>>(
       std::size_t(c.shape.weight_size()), 0, [&](Acc<T>* dweight) {
-        const std::size_t bytes = simt_target::backward_weights_workspace_bytes<T>(c.shape);
+        const std::size_t bytes =
+            conv2d_workspace_bytes<Simt, T>(c.shape, Conv2dPass::backward_weights);
         ek::simt::Guarded<double> scratch((bytes + 7) / 8, "workspace");
         conv2d_backward_weights<Simt, T>({}, c.shape, x.data(), dy.data(), dweight,
                                          {scratch.data(), bytes});
@@ -113,6 +116,41 @@ TEST_CASE("simt conv weight gradients: several tiles a block") {
   check<float>(shape, "mma", FloatProducts::exact);
   check<float>(shape, "mma", FloatProducts::tf32);
   check<bf16>(shape, "mma", FloatProducts::exact);
+}
+
+TEMPLATE_TEST_CASE("simt conv weight gradients: the rule, and tensors that are not aligned", "",
+                   float, bf16) {
+  using T = TestType;
+  const auto bits = [](const Conv2dShape& shape, std::string_view version, std::size_t shift) {
+    const Case<T> c(shape, ek::reference::ConvPath::best);
+    const auto shifted = [&](const ek::reference::Guarded<T>& values) {
+      std::vector<T> all = vector_of(values);
+      all.insert(all.begin(), shift, T{});
+      return all;
+    };
+    const ek::simt::test::Input<T> x(shifted(c.x), "x"), dy(shifted(c.dy), "dy");
+    ek::simt::Guarded<Acc<T>> dweight(std::size_t(shape.weight_size()), "dweight");
+    const std::size_t bytes = conv2d_workspace_bytes<Simt, T>(shape, Conv2dPass::backward_weights);
+    ek::simt::Guarded<double> scratch((bytes + 7) / 8, "workspace");
+    std::optional<ScopedVersion> scope;
+    if (!version.empty()) scope.emplace(kFunction, version);
+    conv2d_backward_weights<Simt, T>({}, shape, x.data() + shift, dy.data() + shift, dweight.data(),
+                                     {scratch.data(), bytes});
+    return dweight.values();
+  };
+  const Conv2dShape sixteen{1, 4, 4, 16, 8, 3, 3, 1, 1, 1, 1},
+      fifteen{1, 3, 5, 16, 8, 3, 3, 1, 1, 1, 1};
+  REQUIRE(ek::test::same_bits(bits(sixteen, "", 0), bits(sixteen, "mma", 0)));
+  REQUIRE(ek::test::same_bits(bits(sixteen, "mma", 1), bits(sixteen, "mma", 0)));
+  REQUIRE(ek::test::same_bits(bits(fifteen, "", 0), bits(fifteen, "plain", 0)));
+  REQUIRE(!ek::test::same_bits(bits(fifteen, "mma", 0), bits(fifteen, "plain", 0)));
+}
+
+TEMPLATE_TEST_CASE("simt conv weight gradients of random shapes", "[slow]", float, bf16) {
+  for (const Conv2dShape& shape : ek::reference::random_shapes(60)) {
+    check<TestType>(shape, "mma", FloatProducts::exact);
+    if (std::is_same_v<TestType, float>) check<TestType>(shape, "mma", FloatProducts::tf32);
+  }
 }
 
 TEMPLATE_TEST_CASE("simt conv weight gradients of no image are zero", "", float, double, bf16) {
