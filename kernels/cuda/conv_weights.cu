@@ -3,6 +3,7 @@
 //   mma     tensor cores, float and bf16: conv_weights_mma.cuh. The rule takes it from 16 pixels on
 #include "kernels/cuda/conv_weights.h"
 
+#include "kernels/arguments.h"
 #include "kernels/cuda/conv_plain.cuh"
 #include "kernels/cuda/conv_weights_mma.cuh"
 #include "kernels/cuda/scratch.h"

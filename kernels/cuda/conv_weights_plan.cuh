@@ -29,8 +29,7 @@ struct GradientPlan {
   int halo_h, halo_w;                    // input pixels that they meet, stored every step-th
   int step_h, step_w, depth;             // depth: pixels of a tile, rounded up to whole mma
   int row_blocks, channel_blocks, tap_blocks, sets, splits;
-  std::int64_t tiles, weights;
-  int shared_bytes;
+  std::int64_t tiles, weights, shared_bytes;
   bool packed_x, packed_dy;  // 16 bytes at a time
 
   int blocks_of_split() const { return row_blocks * channel_blocks * tap_blocks * sets; }
@@ -51,9 +50,10 @@ inline int even_part(int extent, int most) {
 }
 
 template <class Product, class Block>
-int buffer_bytes(const GradientPlan& p) {
-  return (p.halo_h * p.halo_w * Block::channel_pitch + p.depth * Block::row_pitch) *
-         int(sizeof(typename Product::Element));
+std::int64_t buffer_bytes(const GradientPlan& p) {
+  const std::int64_t halo = std::int64_t(p.halo_h) * p.halo_w;
+  return (halo * Block::channel_pitch + p.depth * Block::row_pitch) *
+         std::int64_t(sizeof(typename Product::Element));
 }
 
 template <class Product, class Block>
@@ -65,8 +65,8 @@ void cut_tiles(GradientPlan& p, int kernel_h, int most_h, int most_w) {
   p.halo_h = (p.tile_h - 1) * p.stride_h / p.step_h + kernel_h;
   p.halo_w = (p.tile_w - 1) * p.stride_w / p.step_w + p.kernel_w;
   p.depth = ceil_div(p.tile_h * p.tile_w, Product::depth) * Product::depth;
-  constexpr int front = kTilePixels * int(sizeof(int));
-  constexpr int last = (Block::pixel_warps - 1) * Block::row_warps * Block::sums * 32 * 4;
+  constexpr std::int64_t front = kTilePixels * sizeof(int);
+  constexpr std::int64_t last = (Block::pixel_warps - 1) * Block::row_warps * Block::sums * 32 * 4;
   p.shared_bytes = front + std::max(2 * buffer_bytes<Product, Block>(p), last);
 }
 
@@ -103,14 +103,24 @@ GradientPlan gradient_plan(const Conv2dShape& of) {
   const Conv2dShape s = flattened(of);
   const std::int64_t together = groups_of_set(s);
   GradientPlan p{};
-  p.in_h = int(s.in_h), p.in_w = int(s.in_w), p.in_c = int(s.in_c);
-  p.out_h = int(s.out_h()), p.out_w = int(s.out_w()), p.out_c = int(s.out_c);
-  p.kernel_w = int(s.kernel_w), p.taps = int(s.kernel_h * s.kernel_w);
-  p.stride_h = int(s.stride_h), p.stride_w = int(s.stride_w);
-  p.pad_h = int(s.pad_h), p.pad_w = int(s.pad_w);
-  p.step_h = s.kernel_h == 1 ? p.stride_h : 1, p.step_w = s.kernel_w == 1 ? p.stride_w : 1;
-  p.group_in = int(s.in_c / s.groups), p.group_out = int(s.out_c / s.groups);
-  p.set_in = p.group_in * int(together), p.set_out = p.group_out * int(together);
+  p.in_h = int(s.in_h);
+  p.in_w = int(s.in_w);
+  p.in_c = int(s.in_c);
+  p.out_h = int(s.out_h());
+  p.out_w = int(s.out_w());
+  p.out_c = int(s.out_c);
+  p.kernel_w = int(s.kernel_w);
+  p.taps = int(s.kernel_h * s.kernel_w);
+  p.stride_h = int(s.stride_h);
+  p.stride_w = int(s.stride_w);
+  p.pad_h = int(s.pad_h);
+  p.pad_w = int(s.pad_w);
+  p.step_h = s.kernel_h == 1 ? p.stride_h : 1;
+  p.step_w = s.kernel_w == 1 ? p.stride_w : 1;
+  p.group_in = int(s.in_c / s.groups);
+  p.group_out = int(s.out_c / s.groups);
+  p.set_in = p.group_in * int(together);
+  p.set_out = p.group_out * int(together);
   int most_w = p.out_h == 1 ? kTilePixels : kTilePixels / 2;
   int most_h = std::max(1, kTilePixels / even_part(p.out_w, most_w));
   cut_tiles<Product, Block>(p, int(s.kernel_h), most_h, most_w);
