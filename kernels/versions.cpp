@@ -15,10 +15,19 @@ struct Ladder {
 };
 
 constexpr Ladder kLadders[] = {
-    {"gemm", {"plain", "tiled"}},
+    {"gemm", {"plain", "tiled", "mma"}},
     {"conv2d_forward", {"plain", "mma", "halo"}},
     {"conv2d_tangent", {"plain", "mma", "halo"}},
     {"conv2d_backward_data", {"plain", "mma", "halo"}},
+    {"conv2d_backward_weights", {"plain", "mma"}},
+    {"difficulty_forward", {"plain", "fused"}},
+    {"difficulty_backward", {"plain", "fused"}},
+    {"difficulty_step", {"plain", "fused"}},
+    {"head_forward", {"plain", "warp", "block"}},
+    {"head_backward", {"plain", "warp", "block"}},
+    {"head_weight_gradients", {"plain", "warp", "block"}},
+    {"head_jvp", {"plain", "warp", "block"}},
+    {"head_predict", {"plain", "warp", "block"}},
 };
 
 constexpr auto kFunctions = [] {
