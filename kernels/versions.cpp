@@ -16,6 +16,14 @@ struct Ladder {
 
 constexpr Ladder kLadders[] = {
     {"gemm", {"plain", "tiled"}},
+    {"difficulty_forward", {"plain", "fused"}},
+    {"difficulty_backward", {"plain", "fused"}},
+    {"difficulty_step", {"plain", "fused"}},
+    {"head_forward", {"plain", "warp", "block"}},
+    {"head_backward", {"plain", "warp", "block"}},
+    {"head_weight_gradients", {"plain", "warp", "block"}},
+    {"head_jvp", {"plain", "warp", "block"}},
+    {"head_predict", {"plain", "warp", "block"}},
 };
 
 constexpr auto kFunctions = [] {
