@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <climits>
 
-#include "kernels/cuda/primitives.cuh"
+#include "kernels/cuda/packs.cuh"
 #include "kernels/math/augment_draw.h"
-#include "kernels/math/bf16.h"
 
 // One thread, one output value, is the teaching rung: it draws, looks up its source pixel and
 // normalises, all for itself. The tuned kernel draws once for a strip of an image, keeps the 3 x
@@ -18,15 +17,6 @@ namespace {
 constexpr int kThreads = 256;
 constexpr std::int64_t kMostBlocks = 1 << 16;  // each then works on several pieces
 constexpr int kStoresOfStrip = 8 * kThreads;   // a strip is what a block fills with 16-byte stores
-
-template <class T>
-__device__ T rounded(double value) {
-  if constexpr (std::is_same_v<T, bf16>) {
-    return math::double_to_bf16(value);
-  } else {
-    return T(value);
-  }
-}
 
 // The row or column of the image, or -1 for black, behind place i of the crop at `offset`.
 __device__ std::int64_t source(const AugmentSpec& spec, std::int64_t i, std::int64_t offset,
@@ -50,18 +40,13 @@ __global__ void __launch_bounds__(kThreads)
     const bool black = from_y < 0 || from_x < 0;
     const std::uint8_t* image = images + index[i / size] * size;
     const int value = black ? 0 : image[from_y * row + from_x * 3 + c];
-    out[i] = rounded<T>(math::normalised_value(spec, int(c), std::uint32_t(value)));
+    out[i] = narrowed<T>(math::normalised_value(spec, int(c), std::uint32_t(value)));
   }
 }
 
 template <class T>
 struct Values {
   SharedArray<T, 3 * 256> of;  // [channel][value of the pixel]
-};
-
-template <class T, int N>
-struct alignas(16) Pack {
-  T values[N];
 };
 
 // A block takes strip after strip, a strip being `kStoresOfStrip` packs of one image or what is
@@ -73,7 +58,7 @@ __global__ void __launch_bounds__(kThreads)
   constexpr int N = 16 / int(sizeof(T));
   Values<T>& values = shared_memory<Values<T>>();
   for (int i = int(threadIdx.x); i < 3 * 256; i += kThreads) {
-    values.of[i] = rounded<T>(math::normalised_value(spec, i / 256, std::uint32_t(i % 256)));
+    values.of[i] = narrowed<T>(math::normalised_value(spec, i / 256, std::uint32_t(i % 256)));
   }
   __syncthreads();
   const int width = int(spec.width), row = 3 * width, size = int(spec.height) * row;

@@ -1,5 +1,5 @@
 // The part of kernels/reduce.h that follows an index: rows, segments, picks, predictions.
-#include "kernels/cuda/pack16.cuh"
+#include "kernels/cuda/packs.cuh"
 #include "kernels/cuda/team.cuh"
 #include "kernels/math/argmax.h"
 #include "kernels/reduce.h"

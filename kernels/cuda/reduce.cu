@@ -2,7 +2,7 @@
 #include "kernels/reduce.h"
 
 #include "kernels/arguments.h"
-#include "kernels/cuda/pack16.cuh"
+#include "kernels/cuda/packs.cuh"
 #include "kernels/cuda/team.cuh"
 
 // One thread, one output, is the teaching rung of both; it stays for what packs and teams do not
