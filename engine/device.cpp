@@ -2,6 +2,8 @@
 
 #include <omp.h>
 
+#include <algorithm>
+
 #include "kernels/error.h"
 
 namespace ek {
@@ -19,11 +21,26 @@ std::string Device::str() const {
 }
 
 Device parse_device(std::string_view text) {
-  if (text == "cpu") return {};
-  if (text == "simt" || text == "cuda" || text.starts_with("cuda:")) {
-    fail("--device {}: this build has the CPU backend alone", text);
+  for (const Device device : devices()) {
+    if (text == device.str()) return device;
   }
-  fail("--device {}: expected cpu, cuda or cuda:N", text);
+  if (text == "simt") fail("--device simt: this build has no host executor (EK_SIMT_DEVICE)");
+  if (text == "cuda" || text.starts_with("cuda:")) {
+    fail("--device {}: no program runs on a GPU yet in this version", text);
+  }
+  fail("--device {}: expected cpu, simt, cuda or cuda:N", text);
+}
+
+std::vector<Device> devices() {
+  std::vector<Device> all{{}};
+#ifdef EK_HAS_SIMT_DEVICE
+  all.push_back({Device::Kind::simt});
+#endif
+  return all;
+}
+
+bool is_available(Device device) {
+  return std::ranges::count(devices(), device) > 0;
 }
 
 int set_threads(int threads) {
