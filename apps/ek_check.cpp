@@ -27,6 +27,8 @@ int main(int argc, char** argv) {
   app.add_option("--seconds", options.perf_seconds, "perf: for each op (0.3)")->type_name("S");
   return ek::run_program(argc, argv, app, [&] {
     if (common.device_given) options.device = common.device;
+    // Small shapes gain nothing from threads, and waiting for each other costs them much.
+    if (common.threads == 0 && options.mode != "perf") ek::set_threads(1);
 #ifdef EK_HAS_BENCHMARKS
     options.roof = [](ek::DType dtype) {
       const std::size_t footprint = ek::bench::default_footprint_bytes();

@@ -240,8 +240,9 @@ std::vector<std::string> gradient_errors(const char* name, const TensorFunction&
 }
 
 std::vector<std::string> composition_errors(const char* name, const TensorFunction& f,
-                                            const Tensors& inputs, double tolerance) {
-  Restricted function = restrict(f, inputs, {});
+                                            const Tensors& inputs, double tolerance,
+                                            const std::vector<bool>& differentiable) {
+  Restricted function = restrict(f, inputs, differentiable);
   Tape tape;
   Tensors outputs;
   {

@@ -42,9 +42,10 @@ std::vector<std::string> gradient_errors(const char* name, const TensorFunction&
                                          const GradcheckOptions& options = {});
 
 // The same for f's composition of plain ops: its outputs come from fused ops and equal their
-// composition, relative to the largest entry.
+// composition, relative to the largest entry. `differentiable` as in GradcheckOptions.
 std::vector<std::string> composition_errors(const char* name, const TensorFunction& f,
-                                            const Tensors& inputs, double tolerance);
+                                            const Tensors& inputs, double tolerance,
+                                            const std::vector<bool>& differentiable = {});
 
 // Standard normal numbers times `scale` plus `shift`, the same for the same seed.
 Tensor random_tensor(const Shape& shape, std::uint64_t seed, double scale = 1, double shift = 0,

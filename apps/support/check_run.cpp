@@ -221,10 +221,9 @@ CheckOutcome reference_value(const CheckCase& one) {
     return {CheckState::failed, "other bits for 3 threads than for 1", 0};
   }
   if (one.fused) {
-    Tensors inputs = one.inputs;
-    TensorFunction f = [&](const Tensors& in) { return one.run(in); };
-    const auto errors = composition_errors(one.op.c_str(), f, inputs,
-                                           check_tolerance(DType::float64, CheckPart::forward));
+    const auto errors =
+        composition_errors(one.op.c_str(), one.run, one.inputs,
+                           check_tolerance(DType::float64, CheckPart::forward), one.differentiable);
     if (!errors.empty()) return {CheckState::failed, errors[0], 0};
   }
   return {CheckState::passed, {}, 0};

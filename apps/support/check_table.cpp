@@ -30,9 +30,13 @@ std::string marks(const CheckOutcomes& outcomes) {
   return text;
 }
 
-// The words of a refusal without the shape at its end, so that one line stands for all shapes.
-std::string words(const std::string& detail) {
-  return detail.substr(0, detail.find(", shape ["));
+// A refusal as the name before the colon and the words behind it, without the shape at the end: one
+// line then stands for all ops and shapes.
+std::pair<std::string, std::string> name_and_words(const std::string& detail) {
+  const std::size_t colon = detail.find(": ");
+  const std::string words = detail.substr(0, detail.find(", shape ["));
+  if (colon == std::string::npos) return {"", words};
+  return {words.substr(0, colon), words.substr(colon + 2)};
 }
 
 }  // namespace
@@ -61,11 +65,22 @@ void CheckTable::add(std::size_t column, const CheckCase& one, const CheckOutcom
       failures_.push_back(fmt::format("{} {} {}: {} {}: {}", columns_[column].name(), one.op,
                                       name_of(part), mode, one.name, outcome.detail));
     } else if (outcome.state == CheckState::refused) {
-      auto& places = refusals_[words(outcome.detail)];
-      const std::string place = fmt::format("{} on {}", one.op, columns_[column].name());
-      if (std::ranges::count(places, place) == 0) places.push_back(place);
+      const auto [name, words] = name_and_words(outcome.detail);
+      const std::string by = name == one.op ? one.op : fmt::format("{} (by {})", one.op, name);
+      auto& ops = refusals_[{words, column}];
+      if (std::ranges::count(ops, by) == 0) ops.push_back(by);
     }
   }
+}
+
+std::vector<std::string> CheckTable::refusals() const {
+  std::vector<std::string> lines;
+  for (const auto& [key, ops] : refusals_) {
+    const auto& [words, column] = key;
+    lines.push_back(
+        fmt::format("{}, \"{}\": {}", columns_[column].name(), words, fmt::join(ops, ", ")));
+  }
+  return lines;
 }
 
 std::string CheckTable::markdown() const {
@@ -81,9 +96,7 @@ std::string CheckTable::markdown() const {
   }
   std::string text = fmt::format("{}\n{}\n{}", head, line, body);
   if (!refusals_.empty()) text += "\nRefused:\n\n";
-  for (const auto& [words, places] : refusals_) {
-    text += fmt::format("- `{}`: {}\n", words, fmt::join(places, ", "));
-  }
+  for (const std::string& refusal : refusals()) text += fmt::format("- {}\n", refusal);
   if (!failures_.empty()) text += "\nFailed:\n\n";
   for (const std::string& failure : failures_) text += fmt::format("- {}\n", failure);
   return text;
@@ -98,9 +111,7 @@ std::string CheckTable::text() const {
     for (const CheckOutcomes& cell : row.cells) text += fmt::format("  {}          ", marks(cell));
     text += "\n";
   }
-  for (const auto& [words, places] : refusals_) {
-    text += fmt::format("refused: {}: {}\n", words, fmt::join(places, ", "));
-  }
+  for (const std::string& refusal : refusals()) text += fmt::format("refused: {}\n", refusal);
   for (const std::string& failure : failures_) text += fmt::format("failed: {}\n", failure);
   return text;
 }

@@ -43,11 +43,14 @@ class CheckTable {
     std::vector<CheckOutcomes> cells;  // by column
   };
   Row& row(const std::string& op);
+  // One line for each column and kind of refusal.
+  std::vector<std::string> refusals() const;
 
   std::vector<CheckColumn> columns_;
   std::vector<Row> rows_;
   std::vector<std::string> failures_;
-  std::map<std::string, std::vector<std::string>> refusals_;  // words to "op, column" in order
+  // Words without the name before them, column, the ops, each with the name if it is another one.
+  std::map<std::pair<std::string, std::size_t>, std::vector<std::string>> refusals_;
   std::map<std::pair<std::size_t, CheckPart>, double> errors_;
   int passed_ = 0;
 };

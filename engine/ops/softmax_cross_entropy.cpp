@@ -140,6 +140,9 @@ void check_targets(const Tensor& targets) {
 
 void check(const Tensor& logits, const Tensor& labels, const SoftmaxLossOptions& options) {
   require_floating(kName, logits, "logits");
+  require(logits.dtype() != DType::bfloat16,
+          "{}: dtype bfloat16 is not supported (float32 and float64 are), shape {}", kName,
+          logits.shape().str());
   require_rank(kName, logits, 2, "logits");
   const std::int64_t rows = logits.size(0), classes = logits.size(1);
   require(labels.defined() || options.targets.defined(), "{}: neither labels nor targets came",
