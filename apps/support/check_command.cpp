@@ -80,9 +80,12 @@ int run_grad(CheckOptions options, const std::vector<CheckCase>& cases) {
   return report(table, options);
 }
 
-int run_perf(const CheckOptions& options, const std::vector<CheckCase>& cases) {
+int run_perf(const CheckOptions& options) {
   require(options.markdown.empty(), "--markdown: perf makes no table of coverage");
   const Device device = options.device.value_or(Device{});
+  require(device.kind != Device::Kind::simt,
+          "--device simt: perf times devices, and the host executor's times are no device's");
+  const std::vector<CheckCase> cases = chosen(perf_cases(), options.filter);
   const DType dtype = options.dtype.empty() ? DType::float32 : parse_check_dtype(options.dtype);
   // A roof is a float32 or bf16 one of the CPU.
   std::optional<CheckRoof> roof;
@@ -126,26 +129,26 @@ std::string coverage_page(const CheckTable& table) {
 
 Written by `ek-check support --markdown docs/coverage.md`; a test writes it again and compares. The
 four marks of a cell are forward, vjp, jvp and second order (forward over reverse and reverse over
-reverse): ✓ every case of the op passed in the run that wrote this page, – it is refused, with the
-words below the table.
+reverse): ✓ every case of the op passed in the run that wrote this page, – it is refused, with
+the words below the table.
 
 A ✓ under `cpu float64` says: finite values, the same bits for one thread and three, equal to the
 composition of plain ops where the op is a fused one; tangents that agree with finite differences,
 cotangents that are their adjoints, second derivatives that agree with finite differences of the
 first. Under any other column: the result agrees with that of `cpu float64` for the same rounded
 inputs, within the tolerances of `apps/support/check_run.h`. `simt` is the host executor: the CUDA
-kernels without a GPU (docs/host-executor.md). There is no column of `cuda`: no program runs on a GPU
-yet in this version.
+kernels without a GPU ([host-executor.md](host-executor.md)). There is no column of `cuda`: no
+program runs on a GPU yet in this version.
 
-Losses, models and meta-gradients are made of these ops and have tests of their own (`tests/methods`,
-`tests/models`, `tests/apps`).
+Losses, models and meta-gradients are made of these ops and have tests of their own
+(`tests/methods`, `tests/models`, `tests/apps`).
 
 {})",
       table.markdown());
 }
 
 int run_check_command(const CheckOptions& options) {
-  if (options.mode == "perf") return run_perf(options, chosen(perf_cases(), options.filter));
+  if (options.mode == "perf") return run_perf(options);
   const std::vector<CheckCase> cases = chosen(check_cases(), options.filter);
   if (options.mode == "test") return run_test(options, cases);
   if (options.mode == "grad") return run_grad(options, cases);

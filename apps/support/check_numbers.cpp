@@ -1,24 +1,30 @@
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "apps/support/check_case.h"
-#include "engine/gradient_check.h"
 #include "engine/random.h"
 
 namespace ek::check_numbers {
 namespace {
 
+// Large tensors, which are for timings alone, repeat their first numbers: drawing takes its time.
+constexpr std::size_t block = 1 << 16;
+
 template <class Draw>
 Tensor drawn(const Shape& shape, Draw&& draw) {
   std::vector<double> values(std::size_t(shape.numel()));
-  for (std::size_t i = 0; i < values.size(); ++i) values[i] = draw(i);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = i < block ? draw(i) : values[i - block];
+  }
   return Tensor::from(values, shape);
 }
 
 }  // namespace
 
 Tensor normal(const Shape& shape, std::uint64_t seed, double scale, double shift) {
-  return random_tensor(shape, seed, scale, shift);
+  const RandomStream random(seed, Purpose::test);
+  return drawn(shape, [&](std::size_t i) { return scale * random.normal(i) + shift; });
 }
 
 Tensor away_from_zero(const Shape& shape, std::uint64_t seed, double gap) {
@@ -36,7 +42,7 @@ Tensor positive(const Shape& shape, std::uint64_t seed) {
 
 Tensor distinct(const Shape& shape, std::uint64_t seed) {
   const RandomStream random(seed, Purpose::test);
-  std::vector<double> ladder(std::size_t(shape.numel()));
+  std::vector<double> ladder(std::min(block, std::size_t(shape.numel())));
   std::iota(ladder.begin(), ladder.end(), -double(ladder.size() / 2));
   for (std::size_t i = ladder.size(); i > 1; --i) {
     std::swap(ladder[i - 1], ladder[std::size_t(random.below(i, i))]);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 
-#include "engine/gradient_check.h"
 #include "engine/profiler.h"
 
 namespace ek {
@@ -38,7 +37,7 @@ PerfRow timed(const CheckCase& one, const std::string& part, double seconds,
 Tensors random_like(const Tensors& like, std::uint64_t seed) {
   Tensors drawn;
   for (const Tensor& x : like) {
-    drawn.push_back(random_tensor(x.shape(), seed++).to(x.dtype()).to(x.device()));
+    drawn.push_back(check_numbers::normal(x.shape(), seed++).to(x.dtype()).to(x.device()));
   }
   return drawn;
 }
@@ -81,6 +80,9 @@ std::string perf_head(bool roof) {
 }
 
 std::string perf_line(const PerfRow& row, const std::optional<CheckRoof>& roof) {
+  if (row.bytes == 0 && row.flops == 0) {
+    return fmt::format("{:<44} {:<8} runs no kernel\n", row.op + " " + row.name, row.part);
+  }
   std::string line =
       fmt::format("{:<44} {:<8} {:>10.4f} {:>9.2f} {:>9.2f}", row.op + " " + row.name, row.part,
                   row.ms, row.gb_s(), row.gflop_s());

@@ -84,9 +84,9 @@ Tensors on(const Tensors& tensors, Device device, bool wide) {
   return moved;
 }
 
-// Everything of one run, back on the CPU.
+// The derivatives of one run, back on the CPU.
 struct Results {
-  Tensors value, vjp, jvp, second;
+  Tensors vjp, jvp;
 };
 
 struct Directions {

@@ -28,8 +28,9 @@ using CheckOutcomes = std::array<CheckOutcome, check_parts.size()>;  // by Check
 // of the sizes of their terms:
 //   float64   1e-11  sums of some hundred terms and quotients of them in another order
 //   float32   1e-5   the same, at 6e-8 for each rounding
-//   bfloat16  0.02   a few stores, each rounded by 2^-9 of the largest entry; 0.04 in second order,
-//                    where rounded first derivatives are inputs
+//   bfloat16  0.02   a few stores, each rounded by up to 2^-8, and sums of rounded activations
+//                    that cancel in part; 0.04 in second order, where rounded first derivatives
+//                    are inputs
 double check_tolerance(DType dtype, CheckPart part);
 
 // Mode test. On the CPU in float64, the reference of all others: the value is finite, has the same
