@@ -2,6 +2,7 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "kernels/error.h"
@@ -21,7 +22,6 @@ std::string Device::str() const {
 }
 
 Device parse_device(std::string_view text) {
-  if (text == "cpu") return {};
 #ifdef EK_HAS_CUDA_DEVICE
   if (text == "cuda") return {Device::Kind::cuda, 0};
   if (text.starts_with("cuda:")) {
@@ -33,10 +33,26 @@ Device parse_device(std::string_view text) {
     return {Device::Kind::cuda, index};
   }
 #endif
-  if (text == "simt" || text == "cuda" || text.starts_with("cuda:")) {
-    fail("--device {}: this build has the CPU backend alone", text);
+  for (const Device device : devices()) {
+    if (text == device.str()) return device;
   }
-  fail("--device {}: expected cpu, cuda or cuda:N", text);
+  if (text == "simt") fail("--device simt: this build has no host executor (EK_SIMT_DEVICE)");
+  if (text == "cuda" || text.starts_with("cuda:")) {
+    fail("--device {}: this build has no CUDA (EK_CUDA=ON)", text);
+  }
+  fail("--device {}: expected cpu, simt, cuda or cuda:N", text);
+}
+
+std::vector<Device> devices() {
+  std::vector<Device> all{{}};
+#ifdef EK_HAS_SIMT_DEVICE
+  all.push_back({Device::Kind::simt});
+#endif
+  return all;
+}
+
+bool is_available(Device device) {
+  return std::ranges::count(devices(), device) > 0;
 }
 
 int set_threads(int threads) {
