@@ -15,10 +15,11 @@ struct Ladder {
 };
 
 constexpr Ladder kLadders[] = {
-    {"gemm", {"plain", "tiled"}},
     {"conv2d_forward", {"plain", "mma", "halo"}},
     {"conv2d_tangent", {"plain", "mma", "halo"}},
     {"conv2d_backward_data", {"plain", "mma", "halo"}},
+    {"conv2d_backward_weights", {"plain", "mma"}},
+    {"gemm", {"plain", "tiled", "mma"}},
 };
 
 constexpr auto kFunctions = [] {
