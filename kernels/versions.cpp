@@ -18,6 +18,8 @@ constexpr Ladder kLadders[] = {
     {"conv2d_forward", {"plain", "mma", "halo"}},
     {"conv2d_tangent", {"plain", "mma", "halo"}},
     {"conv2d_backward_data", {"plain", "mma", "halo"}},
+    {"norm_conv_forward", {"plain", "fused"}},
+    {"norm_conv_jvp", {"plain", "fused"}},
     {"conv2d_backward_weights", {"plain", "mma"}},
     {"gemm", {"plain", "tiled", "mma"}},
 };
