@@ -2,7 +2,7 @@
 #include "apps/support/check_command.h"
 #include "apps/support/cli.h"
 #ifdef EK_HAS_BENCHMARKS
-#include "benchmarks/roof.h"
+#include "benchmarks/operands.h"
 #endif
 
 int main(int argc, char** argv) {
@@ -14,7 +14,8 @@ int main(int argc, char** argv) {
       "  support  both checks, as a table of which op runs where\n"
       "A check that fails makes the exit code 2.",
       "ek-check");
-  ek::CommonOptions common{.any_device = true};
+  ek::CommonOptions common;
+  common.any_device = true;
   ek::add_common_options(app, common);
   ek::CheckOptions options;
   app.add_option("MODE", options.mode, "test, grad, perf or support")->required();
@@ -32,8 +33,9 @@ int main(int argc, char** argv) {
 #ifdef EK_HAS_BENCHMARKS
     options.roof = [](ek::DType dtype) {
       const std::size_t footprint = ek::bench::default_footprint_bytes();
-      ek::bench::Operands operands(footprint, 1);
-      const ek::bench::Roof roof = ek::bench::measure_roof(operands, footprint, 0.5);
+      const auto place = ek::bench::make_place({});
+      ek::bench::Operands operands(*place, footprint, 1);
+      const auto roof = place->measure_roof(operands.whole_footprint(), footprint, 0.5);
       return ek::CheckRoof{roof.copy_gb_s,
                            dtype == ek::DType::bfloat16 ? roof.bf16_gflop_s : roof.float32_gflop_s};
     };

@@ -20,6 +20,8 @@ constexpr Ladder kLadders[] = {
     {"conv2d_tangent", {"plain", "mma", "halo"}},
     {"conv2d_backward_data", {"plain", "mma", "halo"}},
     {"conv2d_backward_weights", {"plain", "mma"}},
+    {"norm_conv_forward", {"plain", "fused"}},
+    {"norm_conv_jvp", {"plain", "fused"}},
     {"difficulty_forward", {"plain", "fused"}},
     {"difficulty_backward", {"plain", "fused"}},
     {"difficulty_step", {"plain", "fused"}},

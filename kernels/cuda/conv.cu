@@ -1,6 +1,9 @@
-// The convolution: kernels/conv.h states the maths. Here a version is picked; conv_plain.cuh has
-// the plain kernels, conv_problem.cuh what the tensor-core ones compute, conv_mma.cuh the first of
-// them.
+// The convolution: kernels/conv.h states the maths. Here a version is picked, from the plain one
+// up:
+//   plain  conv_plain.cuh   one thread, one output; every type
+//   mma    conv_mma.cuh     tensor cores; gathers the pixels of each tap
+//   halo   conv_halo.cuh    tensor cores; a tile of pixels with its halo, fetched once for all taps
+// conv_problem.cuh says what the last two compute, conv_pack.cuh how weights lie.
 #include "kernels/conv.h"
 
 #include <algorithm>

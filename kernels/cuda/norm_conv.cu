@@ -1,12 +1,16 @@
-// norm_conv as a sequence of launches, the plain version: each pass runs the kernels of norm.h and
-// conv.h one after another, and what passes between them lies in the workspace as whole tensors.
-// kernels/norm_conv.h states the maths.
+// norm_conv; kernels/norm_conv.h states the maths. Its versions:
+//   plain  each pass runs the kernels of norm.h and conv.h one after another; what passes between
+//          them lies in the workspace as whole tensors
+//   fused  forward and jvp in one pass over the images, conv_norm.h; float and bf16, by default
+//          where that serves
 #include "kernels/norm_conv.h"
 
 #include <algorithm>
 
+#include "kernels/cuda/conv_norm.h"
 #include "kernels/cuda/norm_act.h"
 #include "kernels/cuda/scratch.h"
+#include "kernels/versions.h"
 
 namespace ek::kernels {
 namespace EK_TARGET {
@@ -40,6 +44,28 @@ const T* activation(Stream stream, const NormConvShape& s, const NormConvInput<T
   return act;
 }
 
+// Whether the version fused runs: named, or served. `kept`: the activation, or its tangent.
+template <class T>
+bool runs_fused(const char* op, const NormConvShape& shape, bool kept) {
+  const int named = named_version(op);
+  if constexpr (std::is_same_v<T, double>) {
+    require_argument(named <= 0, "norm_conv: of float64 the version plain (0) alone expected",
+                     std::int64_t(named));
+    return false;
+  } else {
+    return named < 0 ? fuses_norm_conv<T>(shape, kept) : named == 1;
+  }
+}
+
+template <class T>
+std::size_t fused_bytes(const NormConvShape& shape) {
+  if constexpr (std::is_same_v<T, double>) {
+    return 0;
+  } else {
+    return fused_norm_conv_workspace_bytes<T>(shape);
+  }
+}
+
 }  // namespace
 }  // namespace EK_TARGET
 
@@ -55,13 +81,15 @@ std::size_t norm_conv_workspace_bytes(const NormConvShape& shape, NormConvPass p
   const std::size_t out_sums = norm_workspace_bytes<B, T>(out_rows(shape), s.out_c);
   switch (pass) {
     case NormConvPass::forward:
-      return in + std::max(conv(Conv2dPass::forward), out_sums);
+      return std::max(fused_bytes<T>(shape), in + std::max(conv(Conv2dPass::forward), out_sums));
     case NormConvPass::vjp:
       return in + out +
              std::max(
                  {conv(Conv2dPass::backward_weights), conv(Conv2dPass::backward_data), in_sums});
     case NormConvPass::jvp:
-      return 2 * in + std::max({conv(Conv2dPass::forward), conv(Conv2dPass::tangent), out_sums});
+      return std::max(
+          fused_bytes<T>(shape),
+          2 * in + std::max({conv(Conv2dPass::forward), conv(Conv2dPass::tangent), out_sums}));
   }
   return 0;
 }
@@ -73,6 +101,12 @@ void norm_conv_forward(Stream stream, const NormConvShape& shape, const NormConv
   const Conv2dShape& s = shape.conv;
   const bool statistics = output.out_mean != nullptr;
   require_images(shape, statistics, "norm_conv_forward: expected images, for their statistics");
+  if (runs_fused<T>("norm_conv_forward", shape, output.act != nullptr)) {
+    if constexpr (!std::is_same_v<T, double>) {
+      fused_norm_conv_forward<T>(stream, shape, input, weight, output, workspace);
+    }
+    return;
+  }
   Scratch scratch(workspace, "norm_conv_forward: expected a larger workspace");
   const T* act = input.y;
   if (shape.normalizes) {
@@ -132,6 +166,12 @@ void norm_conv_jvp(Stream stream, const NormConvShape& shape, const NormConvInpu
                    "norm_conv_jvp: expected no output for the tangent of act, which is zero",
                    std::int64_t(1));
   require_images(shape, statistics, "norm_conv_jvp: expected images, for their statistics");
+  if (runs_fused<T>("norm_conv_jvp", shape, output.act != nullptr)) {
+    if constexpr (!std::is_same_v<T, double>) {
+      fused_norm_conv_jvp<T>(stream, shape, input, saved, weight, tangents, output, workspace);
+    }
+    return;
+  }
   Scratch scratch(workspace, "norm_conv_jvp: expected a larger workspace");
   const T* act = nullptr;
   if (tangents.weight.data || (shape.normalizes && shape.relu)) {
