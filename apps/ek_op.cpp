@@ -8,7 +8,8 @@ int main(int argc, char** argv) {
       "Files have PyTorch's names and layouts (NCHW, OIHW); attributes that are left out have "
       "PyTorch's defaults (training: false).",
       "ek-op");
-  ek::CommonOptions common{.any_device = true};
+  ek::CommonOptions common;
+  common.any_device = true;
   ek::add_common_options(app, common);
   ek::OpOptions options;
   app.add_option("NAME", options.name, "conv2d, loss:NAME, model:NAME, ...: see --list");
