@@ -26,9 +26,7 @@ Tensor to_double(const Tensor& x) {
   return is_floating(x.dtype()) ? x.to(DType::float64) : x;
 }
 
-// The case as a function of its differentiated inputs, in given dtypes and on a device. Numbers
-// that every run draws alike are rounded to the dtypes of the first one (`like`), so that all see
-// the same inputs.
+// The case as a function of its differentiated inputs, in given dtypes and on a device.
 class Application {
  public:
   Application(const CheckCase& one, Device device, DType dtype) : device_(device), run_(one.run) {
