@@ -16,6 +16,14 @@ struct Ladder {
 
 constexpr Ladder kLadders[] = {
     {"gemm", {"plain", "tiled"}},
+    {"broadcast", {"plain", "packed"}},
+    {"take_rows", {"plain", "packed"}},
+    {"augment_images", {"plain", "packed"}},
+    {"softmax_loss", {"plain", "warp", "block"}},
+    {"softmax", {"plain", "warp", "block"}},
+    {"argmax_rows", {"plain", "warp", "block"}},
+    {"sum_to", {"plain", "columns", "warp", "block"}},
+    {"segment_sum", {"plain", "gathered"}},
     {"difficulty_forward", {"plain", "fused"}},
     {"difficulty_backward", {"plain", "fused"}},
     {"difficulty_step", {"plain", "fused"}},
