@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <climits>
 
+#include "kernels/cuda/choice.cuh"
 #include "kernels/cuda/packs.cuh"
 #include "kernels/math/augment_draw.h"
 
@@ -109,7 +110,8 @@ void augment_images(Stream stream, const AugmentSpec& spec, const AugmentKey& ke
   const std::int64_t size = spec.height * spec.width * 3, pack = 16 / std::int64_t(sizeof(T));
   if (count == 0) return;
   const bool packed =
-      size % pack == 0 && size < INT_MAX && reinterpret_cast<std::uintptr_t>(out) % 16 == 0;
+      tuned("augment_images", "augment_images: expected images of whole 16 bytes for 'packed'",
+            size % pack == 0 && size < INT_MAX && aligned_to_16(out));
   const std::int64_t strips = (size / pack + kStoresOfStrip - 1) / kStoresOfStrip;
   const std::int64_t pieces = packed ? count * strips : (count * size + kThreads - 1) / kThreads;
   const Launch shape{dim3(unsigned(std::min(pieces, kMostBlocks))), dim3(kThreads),

@@ -1,17 +1,14 @@
 // Predictions of an evaluation (kernels/head.h), in one launch: one thread, one row, is the
 // teaching rung; longer rows belong to a warp or a block (team.cuh has the limits). Counts are
 // integers, so that the order of the atomic additions leaves no trace.
-#include "kernels/cuda/team.cuh"
+#include "kernels/cuda/choice.cuh"
 #include "kernels/head.h"
 #include "kernels/head_parts.h"
 #include "kernels/math/argmax.h"
-#include "kernels/versions.h"
 
 namespace ek::kernels {
 namespace EK_TARGET {
 namespace {
-
-enum Version { kPlain, kWarp, kBlock };  // as kernels/versions.cpp names them
 
 __device__ void record(std::int64_t i, std::int64_t best, std::int64_t classes,
                        const std::int64_t* labels, const HeadPredictions& out) {
@@ -61,12 +58,10 @@ void head_predict(Stream stream, std::int64_t rows, std::int64_t classes, const 
   require_argument(classes < kNone - BlockTeam::block_threads,
                    "head_predict: expected classes below 2^31 - 257", classes);
   if (rows == 0) return;
-  const int named = named_version("head_predict");
-  const int by_rule = classes < kFewColumns ? kPlain : classes <= kWarpColumns ? kWarp : kBlock;
-  const int version = named < 0 ? by_rule : named;
-  if (version == kPlain) {
+  const ByTeam version = by_team("head_predict", classes);
+  if (version == ByTeam::plain) {
     launch<&predict_plain<T>>(for_items(rows, stream), rows, classes, logits, labels, out);
-  } else if (version == kWarp) {
+  } else if (version == ByTeam::warp) {
     launch<&predict_by_team<WarpTeam, T>>(for_rows<WarpTeam>(rows, stream), rows, int(classes),
                                           logits, labels, out);
   } else {

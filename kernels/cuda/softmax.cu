@@ -1,5 +1,6 @@
 #include "kernels/softmax.h"
 
+#include "kernels/cuda/choice.cuh"
 #include "kernels/cuda/softmax_row.cuh"
 #include "kernels/math/argmax.h"
 
@@ -82,18 +83,16 @@ void softmax_loss(Stream stream, const SoftmaxLoss<T>& loss, const T* logits,
   using namespace EK_TARGET;
   check_softmax_loss(loss, out);
   if (loss.rows == 0) return;
-  if (loss.classes < kFewColumns) {
+  const ByTeam version = by_team("softmax_loss", loss.classes);
+  if (version == ByTeam::plain) {
     launch<&loss_plain<T>>(for_items(loss.rows, stream), loss, logits, out);
     return;
   }
   const auto shares = math::softmax_shares(loss);
-  // In double, which serves checks, a block's kernel would spill registers.
-  if constexpr (!std::is_same_v<T, double>) {
-    if (loss.classes > kWarpColumns) {
-      launch<&loss_by_team<BlockTeam, T>>(for_rows<BlockTeam>(loss.rows, stream), loss, shares,
-                                          logits, out);
-      return;
-    }
+  if (version == ByTeam::block) {
+    launch<&loss_by_team<BlockTeam, T>>(for_rows<BlockTeam>(loss.rows, stream), loss, shares,
+                                        logits, out);
+    return;
   }
   launch<&loss_by_team<WarpTeam, T>>(for_rows<WarpTeam>(loss.rows, stream), loss, shares, logits,
                                      out);
@@ -105,9 +104,10 @@ void softmax(Stream stream, std::int64_t rows, std::int64_t classes, const T* lo
   using namespace EK_TARGET;
   require_argument(classes < kNone, "softmax: expected classes below 2^31 - 1", classes);
   if (rows == 0) return;
-  if (classes < kFewColumns) {
+  const ByTeam version = by_team("softmax", classes);
+  if (version == ByTeam::plain) {
     launch<&softmax_plain<T>>(for_items(rows, stream), rows, classes, logits, probabilities, lse);
-  } else if (classes <= kWarpColumns) {
+  } else if (version == ByTeam::warp) {
     launch<&softmax_by_team<WarpTeam, T>>(for_rows<WarpTeam>(rows, stream), rows, int(classes),
                                           logits, probabilities, lse);
   } else {

@@ -26,7 +26,8 @@ struct NetInputs {
 // Parameters as the model draws them: uniform in +-1 / sqrt(inputs). Moments as after some steps.
 template <class T>
 NetInputs<T> net_inputs(const kernels::DifficultyShape& s) {
-  NetInputs<T> in{s};
+  NetInputs<T> in;
+  in.s = s;
   for (int layer = 1; layer <= 3; ++layer) {
     const std::int64_t count = s.outputs(layer) * (s.inputs(layer) + (s.bias ? 1 : 0));
     for (const T v : random_numbers<T>(count, std::uint32_t(layer))) {

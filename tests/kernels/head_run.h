@@ -85,7 +85,8 @@ struct HeadInputs {
 template <class T>
 HeadInputs<T> head_inputs(const kernels::HeadShape& s) {
   using A = kernels::Acc<T>;
-  HeadInputs<T> in{s};
+  HeadInputs<T> in;
+  in.s = s;
   const std::int64_t images = s.batch * s.pixels * s.channels, rows = s.batch * s.classes;
   in.x = random_numbers<T>(images, 1);
   in.x_tangent = random_numbers<T>(images, 2);
