@@ -34,17 +34,21 @@ int run(const Options& o) {
   };
   const int threads = ek::thread_count();
   ek::bench::Roof first;
-  const auto begin = [&](const ek::bench::Roof& roof, std::size_t footprint_bytes) {
-    first = roof;
-    show(fmt::format("roof, measured with {} threads\n{}\n{}", threads,
-                     text_roof(roof, footprint_bytes), ek::bench::text_head()));
+  const auto begin = [&](const ek::bench::Results& now) {
+    first = now.roof;
+    const bool gpu = o.measure.device.kind == ek::Device::Kind::cuda;
+    show(fmt::format(
+        "roof, measured {}\n{}\n{}",
+        gpu ? fmt::format("on {}", now.device) : fmt::format("with {} threads", threads),
+        text_roof(now.roof, now.footprint_bytes), ek::bench::text_head()));
   };
-  const auto results = measure(
-      o.measure,
-      {begin, [&](const Row& row, const ek::bench::Roof& roof) { show(text_line(row, roof)); },
-       [&](const std::string& name) {
-         show(fmt::format("{}: left out, oneDNN has nothing for it here\n", name));
-       }});
+  const auto row = [&](const Row& line, const ek::bench::Roof& roof) {
+    show(text_line(line, roof));
+  };
+  const auto skipped = [&](const std::string& name, const std::string& why) {
+    show(fmt::format("{}: left out: {}\n", name, why));
+  };
+  const auto results = measure(o.measure, {begin, row, skipped});
   if (results.roof.is_well_above(first)) {
     show(
         fmt::format("\nnote: the machine was faster afterwards; this roof makes every share "
@@ -60,11 +64,13 @@ int run(const Options& o) {
 
 int main(int argc, char** argv) {
   CLI::App app{
-      "Times the CPU kernels on the shapes of ResNet-32 and others, beside oneDNN and plain loops, "
-      "against the measured copy bandwidth and product rate of the machine."};
+      "Times the kernels on the shapes of ResNet-32 and others, on the CPU beside oneDNN and plain "
+      "loops, on a GPU each version up the ladder, against the measured copy bandwidth and product "
+      "rate of the device."};
   ek::CommonOptions common;
   Options o;
   std::string precision;
+  common.any_device = common.kernels_alone = true;
   // What follows -- is Google Benchmark's.
   const auto split = std::find(argv, argv + argc, std::string_view("--"));
   if (split != argv + argc) o.measure.google.assign(split + 1, argv + argc);
@@ -73,6 +79,7 @@ int main(int argc, char** argv) {
                  "a regular expression for FAMILY/SHAPE/PRECISION/VERSION")
       ->type_name("REGEX");
   app.add_option("--precision", precision, "float32 or bf16 (both unless given)");
+  app.add_option("--batch", o.measure.batch, "images")->type_name("N");
   app.add_option("--min-time", o.measure.min_time_s, "seconds a benchmark takes at least")
       ->type_name("S");
   app.add_option("--footprint", o.measure.footprint_mib,
@@ -86,6 +93,7 @@ int main(int argc, char** argv) {
   app.footer("Flags of Google Benchmark can follow after --, as -- --benchmark_repetitions=3.");
   return ek::run_program(int(split - argv), argv, app, [&] {
     if (!precision.empty()) o.measure.precision = parse_bench_precision(precision);
+    o.measure.device = common.device;
     o.measure.seed = common.seed.value_or(0);
     return run(o);
   });

@@ -9,6 +9,7 @@ int main(int argc, char** argv) {
       "PyTorch's defaults (training: false).",
       "ek-op");
   ek::CommonOptions common;
+  common.any_device = true;
   ek::add_common_options(app, common);
   ek::OpOptions options;
   app.add_option("NAME", options.name, "conv2d, loss:NAME, model:NAME, ...: see --list");
@@ -33,6 +34,7 @@ int main(int argc, char** argv) {
                  "write an input file for NAME and print the command that runs it")
       ->type_name("FILE");
   return ek::run_program(argc, argv, app, [&] {
+    options.run.device = common.device;
     ek::run_op_command(options, common.seed.value_or(0));
     return 0;
   });

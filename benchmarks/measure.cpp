@@ -3,7 +3,6 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 #include <regex>
 
@@ -12,50 +11,61 @@
 namespace ek::bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 // A kernel that reads more than it writes can be a little faster than a copy.
 constexpr double believable_share = 1.1;
 constexpr int roof_attempts = 10;
 
-// The calls of one case at a time, each with its own operands. Google Benchmark runs a case several
-// times until it knows how often to call it; the operands stay.
-class Calls {
+// What is timed of one case at a time. Google Benchmark runs a case several times until it knows
+// how often to call it; the operands stay.
+class Timers {
  public:
-  explicit Calls(Operands& operands) : operands_(operands) {}
+  Timers(Place& place, Operands& operands) : place_(place), operands_(operands) {}
 
-  // Empty: there is nothing to call.
-  const std::vector<Call>& of(const Case& what) {
-    if (current_ == what.name()) return calls_;
+  // Empty: there is nothing to call, and why() says why.
+  const std::function<double()>& of(const Case& what) {
+    if (current_ == what.name()) return timer_;
     current_ = what.name();
+    timer_ = nullptr;
     calls_.clear();
+    why_ = "oneDNN has nothing for it here";
     operands_.reset();
-    do {
-      Call call = what.make(operands_);
-      if (!call) return calls_;
-      calls_.push_back(std::move(call));
-    } while (!operands_.is_full() && calls_.size() < most_sets);
-    calls_.front()();  // what is made at a first call, as oneDNN's code
-    return calls_;
+    try {
+      make(what);
+    } catch (const Error& error) {  // a version that does not serve this shape
+      if (what.version == "evenkeel") throw;
+      why_ = error.what();
+    }
+    return timer_;
   }
+  const std::string& why() const { return why_; }
 
  private:
   static constexpr std::size_t most_sets = 4096;
+
+  void make(const Case& what) {
+    do {
+      Call call = what.make(operands_);
+      if (!call) return;
+      calls_.push_back(std::move(call));
+    } while (!operands_.is_full() && calls_.size() < most_sets);
+    calls_.front()();  // what is made at a first call, as oneDNN's code
+    timer_ = place_.timer(calls_);
+  }
+
+  Place& place_;
   Operands& operands_;
-  std::string current_;
+  std::string current_, why_;
   std::vector<Call> calls_;
+  std::function<double()> timer_;
 };
 
-void run_case(benchmark::State& state, const std::vector<Call>& calls) {
-  if (calls.empty()) return state.SkipWithError("nothing to call");
+void run_case(benchmark::State& state, Timers& timers, const Case& what) {
+  const std::function<double()>& timer = timers.of(what);
+  if (!timer) return state.SkipWithError(timers.why().c_str());
   std::vector<double> seconds;
-  std::size_t next = 0;
   for (auto _ : state) {
-    const auto start = Clock::now();
-    calls[next]();
-    seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+    seconds.push_back(timer());
     state.SetIterationTime(seconds.back());
-    next = (next + 1) % calls.size();
   }
   std::ranges::sort(seconds);
   state.counters["best_s"] = seconds.front();
@@ -75,7 +85,7 @@ class Reporter : public benchmark::BenchmarkReporter {
       const Case& what = *by_name_.at(run.run_name.function_name);
       const auto best = run.counters.find("best_s"), median = run.counters.find("median_s");
       if (best == run.counters.end() || median == run.counters.end()) {
-        progress_.skipped(what.name());
+        progress_.skipped(what.name(), run.error_message);
         continue;
       }
       results_.rows.push_back({what, run.iterations, median->second, best->second});
@@ -104,13 +114,13 @@ void read_flags(const std::vector<std::string>& flags) {
 }  // namespace
 
 Share share_of(const Row& row, const Roof& roof) {
-  const double compute = row.gflop_s() / roof.gflop_s(row.what.precision);
+  const double compute = row.gflop_s() / roof.gflop_s(row.what.precision, row.what.products);
   const double copy = row.gb_s() / roof.copy_gb_s;
   return {std::max(compute, copy), compute > copy};
 }
 
 std::vector<Case> select_cases(const MeasureOptions& options) {
-  std::vector<Case> cases = all_cases();
+  std::vector<Case> cases = all_cases(options.device, options.batch);
   std::regex filter;
   try {
     filter = std::regex(options.filter);
@@ -134,28 +144,36 @@ Results measure(const MeasureOptions& options, const Progress& progress) {
   require(
       options.footprint_mib == 0 || (options.footprint_mib >= 8 && options.footprint_mib <= 65536),
       "--footprint: expected 8 to 65536 MiB or 0, got {}", options.footprint_mib);
+  require(options.batch >= 1 && options.batch <= 65536,
+          "--batch: expected 1 to 65536 images, got {}", options.batch);
   const std::vector<Case> cases = select_cases(options);
   read_flags(options.google);
 
   const std::size_t footprint = options.footprint_mib > 0 ? std::size_t(options.footprint_mib) << 20
                                                           : default_footprint_bytes();
-  Operands operands(footprint, options.seed);
-  const double roof_seconds = std::clamp(options.min_time_s, 0.1, 0.5);
-  Results results{measure_roof(operands, footprint, roof_seconds), footprint, {}};
-  progress.begin(results.roof, footprint);
-  Calls calls(operands);
+  const std::unique_ptr<Place> place = make_place(options.device);
+  Operands operands(*place, footprint, options.seed);
+  const auto measure_roof = [&] {
+    const double seconds = std::clamp(options.min_time_s, 0.1, 0.5);
+    return place->measure_roof(operands.whole_footprint(), footprint, seconds);
+  };
+  Results results{measure_roof(), footprint, {}, place->name()};
+  progress.begin(results);
+  Timers timers(*place, operands);
   for (const Case& what : cases) {
     benchmark::RegisterBenchmark(
         what.name().c_str(),
-        [&calls, &what](benchmark::State& state) { run_case(state, calls.of(what)); })
+        [&timers, &what](benchmark::State& state) { run_case(state, timers, what); })
         ->UseManualTime()
         ->MinTime(options.min_time_s);
   }
   Reporter reporter(cases, progress, results);
   benchmark::RunSpecifiedBenchmarks(&reporter);
   benchmark::ClearRegisteredBenchmarks();
+  // Times of the host executor have no roof to be compared with.
+  if (options.device.kind == Device::Kind::simt) return results;
   for (int attempt = 0; attempt < roof_attempts; ++attempt) {
-    results.roof.raise(measure_roof(operands, footprint, roof_seconds));
+    results.roof.raise(measure_roof());
     if (std::ranges::none_of(results.rows, [&](const Row& row) {
           return share_of(row, results.roof).value > believable_share;
         })) {

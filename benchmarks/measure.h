@@ -12,6 +12,8 @@
 namespace ek::bench {
 
 struct MeasureOptions {
+  Device device;
+  std::int64_t batch = 128;            // images
   std::string filter;                  // a regular expression, searched in Case::name(); "": all
   std::optional<Precision> precision;  // not given: float32 and bf16
   double min_time_s = 0.3;             // of a case
@@ -45,13 +47,15 @@ struct Results {
   Roof roof;  // the better of both measurements
   std::size_t footprint_bytes = 0;
   std::vector<Row> rows;
+  std::string device;  // its name
 };
 
 // What is told while it runs, with the roof as it is known then.
 struct Progress {
-  std::function<void(const Roof&, std::size_t footprint_bytes)> begin;
+  std::function<void(const Results&)> begin;  // with no rows yet
   std::function<void(const Row&, const Roof&)> row;
-  std::function<void(const std::string& name)> skipped;  // this machine has nothing to call
+  // This machine has nothing to call, or a version does not serve the case and says so.
+  std::function<void(const std::string& name, const std::string& why)> skipped;
 };
 
 // Measures the roof, then the cases one after another. A case has as many sets of operands as are

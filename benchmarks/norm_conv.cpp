@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "benchmarks/backends.h"
 #include "benchmarks/cases.h"
 #include "benchmarks/conv_calls.h"
 #include "kernels/elementwise.h"
@@ -50,115 +51,121 @@ struct Unit {
   float *out_mean, *out_var, *dout_mean, *dout_var;
 };
 
-template <class T>
+template <class B, class T>
 Workspace unit_workspace(Operands& o, const Kind& k, NormConvPass pass) {
-  return o.workspace(norm_conv_workspace_bytes<Cpu, T>(k.shape, pass));
+  return o.workspace(norm_conv_workspace_bytes<B, T>(k.shape, pass));
 }
 
-template <class T>
+template <class B, class T>
 Call forward(const Kind& k, Operands& o) {
+  const Stream q = o.stream();
   const Unit<T> u(k, o, false, false);
-  const ConvPack weight = make_pack<T>(o, k.shape.conv, Conv2dPass::forward);
-  const Workspace workspace = unit_workspace<T>(o, k, NormConvPass::forward);
+  const ConvPack weight = make_pack<B, T>(o, k.shape.conv, Conv2dPass::forward);
+  const Workspace workspace = unit_workspace<B, T>(o, k, NormConvPass::forward);
   const NormConvOutput<T> output{k.keeps_act() ? u.act : nullptr, u.out, u.out_mean, u.out_var};
-  return [=] { norm_conv_forward<Cpu, T>({}, k.shape, u.input(), weight, output, workspace); };
+  return [=] { norm_conv_forward<B, T>(q, k.shape, u.input(), weight, output, workspace); };
 }
 
-template <class T>
+template <class B, class T>
 Call vjp(const Kind& k, Operands& o) {
+  const Stream q = o.stream();
   const Unit<T> u(k, o, true, false);
-  const ConvPack weight = make_pack<T>(o, k.shape.conv, Conv2dPass::backward_data);
+  const ConvPack weight = make_pack<B, T>(o, k.shape.conv, Conv2dPass::backward_data);
   float* dweight = o.random<float>(k.shape.conv.weight_size());
-  const Workspace workspace = unit_workspace<T>(o, k, NormConvPass::vjp);
+  const Workspace workspace = unit_workspace<B, T>(o, k, NormConvPass::vjp);
   const bool keeps = k.keeps_act();
   const NormConvSaved<T> saved{keeps ? u.act : nullptr, u.out, u.out_mean};
   const NormConvCotangents<T> cotangents{keeps ? u.dact : nullptr, u.dout, u.dout_mean, u.dout_var};
   const NormConvGradients<T> gradients{
       k.stem ? nullptr : u.dy, u.dshortcut, u.dmean, u.dvar, u.dgamma, u.dbeta, dweight};
   return [=] {
-    norm_conv_vjp<Cpu, T>({}, k.shape, u.input(), saved, weight, cotangents, gradients, workspace);
+    norm_conv_vjp<B, T>(q, k.shape, u.input(), saved, weight, cotangents, gradients, workspace);
   };
 }
 
-template <class T>
+template <class B, class T>
 Call jvp(const Kind& k, Operands& o) {
+  const Stream q = o.stream();
   const Unit<T> u(k, o, true, false);
-  const ConvPack weight = make_pack<T>(o, k.shape.conv, Conv2dPass::forward);
-  const ConvPack weight_tangent = make_pack<T>(o, k.shape.conv, Conv2dPass::forward);
-  const Workspace workspace = unit_workspace<T>(o, k, NormConvPass::jvp);
+  const ConvPack weight = make_pack<B, T>(o, k.shape.conv, Conv2dPass::forward);
+  const ConvPack weight_tangent = make_pack<B, T>(o, k.shape.conv, Conv2dPass::forward);
+  const Workspace workspace = unit_workspace<B, T>(o, k, NormConvPass::jvp);
   const bool keeps = k.keeps_act();
   const NormConvSaved<T> saved{keeps ? u.act : nullptr, u.out, u.out_mean};
   const NormConvTangents<T> tangents{
       k.stem ? nullptr : u.dy, u.dshortcut, u.dmean, u.dvar, u.dgamma, u.dbeta, weight_tangent};
   const NormConvOutput<T> output{keeps ? u.dact : nullptr, u.dout, u.dout_mean, u.dout_var};
   return [=] {
-    norm_conv_jvp<Cpu, T>({}, k.shape, u.input(), saved, weight, tangents, output, workspace);
+    norm_conv_jvp<B, T>(q, k.shape, u.input(), saved, weight, tangents, output, workspace);
   };
 }
 
-template <class T>
+template <class B, class T>
 Workspace norm_workspace(const Kind& k, Operands& o) {
-  return o.workspace(std::max(norm_workspace_bytes<Cpu, T>(k.in_rows(), k.shape.conv.in_c),
-                              norm_workspace_bytes<Cpu, T>(k.out_rows(), k.shape.conv.out_c)));
+  return o.workspace(std::max(norm_workspace_bytes<B, T>(k.in_rows(), k.shape.conv.in_c),
+                              norm_workspace_bytes<B, T>(k.out_rows(), k.shape.conv.out_c)));
 }
 
 // The kernels of norm.h and conv.h one after another. The stem has no norm_act.
-template <class T>
+template <class B, class T>
 Call separate_forward(const Kind& k, Operands& o) {
+  const Stream q = o.stream();
   const Unit<T> u(k, o, false, true);
   const Conv2dShape s = k.shape.conv;
-  const ConvPack weight = make_pack<T>(o, s, Conv2dPass::forward);
-  const Workspace of_norm = norm_workspace<T>(k, o);
-  const Workspace of_conv = conv_workspace<T>(o, s, Conv2dPass::forward);
+  const ConvPack weight = make_pack<B, T>(o, s, Conv2dPass::forward);
+  const Workspace of_norm = norm_workspace<B, T>(k, o);
+  const Workspace of_conv = conv_workspace<B, T>(o, s, Conv2dPass::forward);
   return [=] {
-    if (!k.stem) norm_act_forward<Cpu, T>({}, u.params(k), u.y, u.shortcut, u.act);
-    conv2d_forward<Cpu, T>({}, s, k.stem ? u.y : u.act, weight, u.out, of_conv);
-    channel_stats_forward<Cpu, T>({}, k.out_rows(), s.out_c, u.out, u.out_mean, u.out_var, of_norm);
+    if (!k.stem) norm_act_forward<B, T>(q, u.params(k), u.y, u.shortcut, u.act);
+    conv2d_forward<B, T>(q, s, k.stem ? u.y : u.act, weight, u.out, of_conv);
+    channel_stats_forward<B, T>(q, k.out_rows(), s.out_c, u.out, u.out_mean, u.out_var, of_norm);
   };
 }
 
-template <class T>
+template <class B, class T>
 Call separate_vjp(const Kind& k, Operands& o) {
+  const Stream q = o.stream();
   const Unit<T> u(k, o, true, true);
   const Conv2dShape s = k.shape.conv;
-  const ConvPack weight = make_pack<T>(o, s, Conv2dPass::backward_data);
+  const ConvPack weight = make_pack<B, T>(o, s, Conv2dPass::backward_data);
   float* dweight = o.random<float>(s.weight_size());
   T* dconv = o.random<T>(s.output_size());
   T* dact = k.stem ? nullptr : o.random<T>(s.input_size());
-  const Workspace of_norm = norm_workspace<T>(k, o);
-  const Workspace of_data = conv_workspace<T>(o, s, Conv2dPass::backward_data);
-  const Workspace of_weights = conv_workspace<T>(o, s, Conv2dPass::backward_weights);
+  const Workspace of_norm = norm_workspace<B, T>(k, o);
+  const Workspace of_data = conv_workspace<B, T>(o, s, Conv2dPass::backward_data);
+  const Workspace of_weights = conv_workspace<B, T>(o, s, Conv2dPass::backward_weights);
   return [=] {
-    channel_stats_vjp<Cpu, T>({}, k.out_rows(), s.out_c, u.out, u.out_mean, u.dout_mean, u.dout_var,
-                              u.dout, dconv);
-    conv2d_backward_weights<Cpu, T>({}, s, k.stem ? u.y : u.act, dconv, dweight, of_weights);
+    channel_stats_vjp<B, T>(q, k.out_rows(), s.out_c, u.out, u.out_mean, u.dout_mean, u.dout_var,
+                            u.dout, dconv);
+    conv2d_backward_weights<B, T>(q, s, k.stem ? u.y : u.act, dconv, dweight, of_weights);
     if (k.stem) return;
-    conv2d_backward_data<Cpu, T>({}, s, dconv, weight, dact, of_data);
+    conv2d_backward_data<B, T>(q, s, dconv, weight, dact, of_data);
     if (k.keeps_act()) {
-      binary<Cpu, T>({}, Binary::add, s.input_size(), dact, u.dact, dact);
+      binary<B, T>(q, Binary::add, s.input_size(), dact, u.dact, dact);
     }
-    norm_act_vjp<Cpu, T>({}, u.params(k), u.y, u.act, dact,
-                         {u.dy, u.dshortcut, u.dmean, u.dvar, u.dgamma, u.dbeta}, of_norm);
+    norm_act_vjp<B, T>(q, u.params(k), u.y, u.act, dact,
+                       {u.dy, u.dshortcut, u.dmean, u.dvar, u.dgamma, u.dbeta}, of_norm);
   };
 }
 
-template <class T>
+template <class B, class T>
 Call separate_jvp(const Kind& k, Operands& o) {
+  const Stream q = o.stream();
   const Unit<T> u(k, o, true, true);
   const Conv2dShape s = k.shape.conv;
-  const ConvPack weight = make_pack<T>(o, s, Conv2dPass::tangent);
-  const ConvPack weight_tangent = make_pack<T>(o, s, Conv2dPass::tangent);
-  const Workspace of_norm = norm_workspace<T>(k, o);
-  const Workspace of_conv = conv_workspace<T>(o, s, Conv2dPass::tangent);
+  const ConvPack weight = make_pack<B, T>(o, s, Conv2dPass::tangent);
+  const ConvPack weight_tangent = make_pack<B, T>(o, s, Conv2dPass::tangent);
+  const Workspace of_norm = norm_workspace<B, T>(k, o);
+  const Workspace of_conv = conv_workspace<B, T>(o, s, Conv2dPass::tangent);
   return [=] {
     if (!k.stem) {
-      norm_act_jvp<Cpu, T>({}, u.params(k), u.y, u.act,
-                           {u.dy, u.dshortcut, u.dmean, u.dvar, u.dgamma, u.dbeta}, u.dact);
+      norm_act_jvp<B, T>(q, u.params(k), u.y, u.act,
+                         {u.dy, u.dshortcut, u.dmean, u.dvar, u.dgamma, u.dbeta}, u.dact);
     }
-    conv2d_tangent<Cpu, T>({}, s, k.stem ? u.y : u.act, weight, k.stem ? nullptr : u.dact,
-                           weight_tangent, u.dout, of_conv);
-    channel_stats_jvp<Cpu, T>({}, k.out_rows(), s.out_c, u.out, u.out_mean, u.dout, u.dout_mean,
-                              u.dout_var, of_norm);
+    conv2d_tangent<B, T>(q, s, k.stem ? u.y : u.act, weight, k.stem ? nullptr : u.dact,
+                         weight_tangent, u.dout, of_conv);
+    channel_stats_jvp<B, T>(q, k.out_rows(), s.out_c, u.out, u.out_mean, u.dout, u.dout_mean,
+                            u.dout_var, of_norm);
   };
 }
 
@@ -184,7 +191,7 @@ double bytes_of(const Kind& k, NormConvPass pass) {
          weights * double(s.weight_size());
 }
 
-template <class T>
+template <class B, class T>
 void add_cases(const std::string& shape, const Kind& k, NormConvPass pass,
                std::vector<Case>& cases) {
   struct Version {
@@ -193,33 +200,43 @@ void add_cases(const std::string& shape, const Kind& k, NormConvPass pass,
   };
   static constexpr const char* names[] = {"norm_conv_forward", "norm_conv_vjp", "norm_conv_jvp"};
   static constexpr Version versions[][2] = {
-      {{"evenkeel", forward<T>}, {"separate", separate_forward<T>}},
-      {{"evenkeel", vjp<T>}, {"separate", separate_vjp<T>}},
-      {{"evenkeel", jvp<T>}, {"separate", separate_jvp<T>}}};
+      {{"evenkeel", forward<B, T>}, {"separate", separate_forward<B, T>}},
+      {{"evenkeel", vjp<B, T>}, {"separate", separate_vjp<B, T>}},
+      {{"evenkeel", jvp<B, T>}, {"separate", separate_jvp<B, T>}}};
   const int convolutions = pass == NormConvPass::forward || k.stem ? 1 : 2;
   for (const Version& version : versions[int(pass)]) {
     cases.push_back({names[int(pass)], shape, precision_of<T>(), version.name,
                      convolutions * k.shape.conv.flops(), bytes_of<T>(k, pass),
-                     [k, make = version.make](Operands& o) { return make(k, o); }});
+                     [k, make = version.make](Operands& o) { return make(k, o); },
+                     k.shape.conv.products});
   }
 }
 
-}  // namespace
-
-std::vector<Case> norm_conv_cases() {
+template <class B>
+std::vector<Case> cases_of(std::int64_t batch) {
   std::vector<Case> cases;
   for (const NormConvPass pass : {NormConvPass::forward, NormConvPass::vjp, NormConvPass::jvp}) {
-    for (const Layer& layer : resnet32_layers()) {
+    for (const Layer& layer : resnet32_layers(batch)) {
       for (const bool shortcut : {false, true}) {
         if (layer.stem && shortcut) continue;
-        const Kind kind{{layer.shape, 1e-5, true, !layer.stem}, shortcut, layer.stem};
+        Kind kind{{layer.shape, 1e-5, true, !layer.stem}, shortcut, layer.stem};
         const std::string shape = std::string(layer.name) + (shortcut ? ",shortcut" : "");
-        add_cases<float>(shape, kind, pass, cases);
-        add_cases<bf16>(shape, kind, pass, cases);
+        for (const FloatProducts products : float_products<B>()) {
+          kind.shape.conv.products = products;
+          add_cases<B, float>(shape, kind, pass, cases);
+        }
+        kind.shape.conv.products = FloatProducts::exact;
+        add_cases<B, bf16>(shape, kind, pass, cases);
       }
     }
   }
   return cases;
+}
+
+}  // namespace
+
+std::vector<Case> norm_conv_cases(const Device& device, std::int64_t batch) {
+  return on_backend(device, [&]<class B>() { return cases_of<B>(batch); });
 }
 
 }  // namespace ek::bench

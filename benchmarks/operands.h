@@ -4,29 +4,18 @@
 #include <memory>
 #include <vector>
 
+#include "benchmarks/place.h"
 #include "kernels/backend.h"
 
 namespace ek::bench {
 
-// Memory that lives as long as the object, aligned to a page.
-class Block {
- public:
-  explicit Block(std::size_t bytes);
-  std::byte* data() const { return static_cast<std::byte*>(memory_.get()); }
-  std::size_t size() const { return bytes_; }
-
- private:
-  std::unique_ptr<void, void (*)(void*)> memory_;
-  std::size_t bytes_;
-};
-
 // Where benchmarks take their operands from. All of them are random, outputs too: never zeros,
 // which would flatter some machines, and never denormal numbers, which would slow them. Pointers
-// are aligned to 64 bytes and hold until the next reset().
+// are aligned to 256 bytes and hold until the next reset().
 class Operands {
  public:
   // Cases are asked for calls until they have taken the footprint.
-  Operands(std::size_t footprint_bytes, std::uint64_t seed);
+  Operands(Place& place, std::size_t footprint_bytes, std::uint64_t seed);
   bool is_full() const { return used_ + external_ >= footprint_bytes_; }
 
   // Uniform in [-1, 1), T = float or bf16; any byte with T = std::uint8_t.
@@ -39,6 +28,10 @@ class Operands {
   // The same memory for every equal request: scratch is reused, as it is in a step.
   kernels::Workspace workspace(std::size_t bytes);
 
+  // The queue of the calls.
+  kernels::Stream stream() { return place_.stream(); }
+  // All of the memory that operands are taken from, filled with numbers: nothing is taken now.
+  void* whole_footprint();
   // For calls that own their operands: how many sets of `bytes` they are to have, so that no second
   // call is wanted.
   int external_sets(double bytes);
@@ -48,11 +41,20 @@ class Operands {
   }
 
  private:
-  std::byte* take(std::size_t bytes);
+  struct Scratch {
+    std::shared_ptr<void> memory;
+    std::size_t bytes;
+  };
+  // Room for `bytes`, and a copy of them there.
+  void* take(const void* values, std::size_t bytes);
+  template <class T>
+  T* tiled(const std::vector<T>& from, std::int64_t count);
 
+  Place& place_;
   std::size_t footprint_bytes_;
-  Block memory_;
-  std::vector<Block> workspaces_;
+  std::shared_ptr<void> memory_;
+  std::vector<std::byte> staging_;  // an operand on its way
+  std::vector<Scratch> workspaces_;
   std::vector<float> numbers_;  // a period of random numbers, and the same as bf16
   std::vector<bf16> rounded_;
   std::size_t used_ = 0, external_ = 0;

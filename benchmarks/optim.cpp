@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "benchmarks/backends.h"
 #include "benchmarks/cases.h"
 #include "kernels/elementwise.h"
 #include "kernels/error.h"
@@ -23,32 +24,43 @@ Case optim_case(const char* family, int buffers, std::function<Call(Operands&)> 
   return result;
 }
 
+template <class B>
 Call sgd(Operands& o) {
+  const Stream q = o.stream();
   const float* gradient = o.random<float>(parameters);
   float *values = o.random<float>(parameters), *momentum = o.random<float>(parameters);
   const SgdSettings settings{.lr = learning_rate, .momentum = 0.9, .nesterov = true};
-  return [=] { sgd_step<Cpu, float>({}, settings, segments, gradient, values, momentum); };
+  return [=] { sgd_step<B, float>(q, settings, segments, gradient, values, momentum); };
 }
 
+template <class B>
 Call adam(Operands& o) {
+  const Stream q = o.stream();
   const float* gradient = o.random<float>(parameters);
   float *values = o.random<float>(parameters), *first = o.random<float>(parameters),
         *second = o.positive(parameters);
   const AdamSettings settings{.lr = learning_rate, .step = 100};
-  return [=] { adam_step<Cpu, float>({}, settings, segments, gradient, values, first, second); };
+  return [=] { adam_step<B, float>(q, settings, segments, gradient, values, first, second); };
 }
 
+template <class B>
 Call virtual_step(Operands& o) {
+  const Stream q = o.stream();
   const float *x = o.random<float>(parameters), *d = o.random<float>(parameters);
   float* y = o.random<float>(parameters);
-  return [=] { add_scaled<Cpu, float>({}, parameters, x, -learning_rate, d, y); };
+  return [=] { add_scaled<B, float>(q, parameters, x, -learning_rate, d, y); };
+}
+
+template <class B>
+std::vector<Case> cases_of(std::int64_t) {
+  return {optim_case("sgd", 5, sgd<B>), optim_case("adam", 7, adam<B>),
+          optim_case("add_scaled", 3, virtual_step<B>)};
 }
 
 }  // namespace
 
-std::vector<Case> optim_cases() {
-  return {optim_case("sgd", 5, sgd), optim_case("adam", 7, adam),
-          optim_case("add_scaled", 3, virtual_step)};
+std::vector<Case> optim_cases(const Device& device, std::int64_t batch) {
+  return on_backend(device, [&]<class B>() { return cases_of<B>(batch); });
 }
 
 }  // namespace ek::bench

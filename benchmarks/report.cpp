@@ -16,7 +16,7 @@ nlohmann::json to_json(const Row& row, const Roof& roof) {
   nlohmann::json result{{"name", what.name()},
                         {"family", what.family},
                         {"shape", what.shape},
-                        {"precision", name_of(what.precision)},
+                        {"precision", what.precision_name()},
                         {"version", what.version},
                         {"calls", row.calls},
                         {"median_ms", 1e3 * row.median_s},
@@ -41,12 +41,15 @@ std::string text_roof(const Roof& roof, std::size_t footprint_bytes) {
   return fmt::format("  {:<18}{:>9.1f} GB/s\n", large, roof.copy_gb_s) +
          fmt::format("  {:<18}{:>9.1f} GB/s\n", "copy, 8 MiB", roof.copy_8mib_gb_s) +
          fmt::format("  {:<18}{:>9.1f} GFLOP/s\n", "product, float32", roof.float32_gflop_s) +
+         (roof.tf32_gflop_s > 0
+              ? fmt::format("  {:<18}{:>9.1f} GFLOP/s\n", "product, tf32", roof.tf32_gflop_s)
+              : "") +
          fmt::format("  {:<18}{:>9.1f} GFLOP/s\n", "product, bf16", roof.bf16_gflop_s);
 }
 
 std::string text_head() {
   const std::string head =
-      fmt::format("{:<25}{:<23}{:<10}{:<9}{:>10}{:>10}{:>9}{:>8}{:>7}", "kernel", "shape",
+      fmt::format("{:<25}{:<23}{:<10}{:<10}{:>10}{:>10}{:>9}{:>8}{:>7}", "kernel", "shape",
                   "precision", "version", "median ms", "best ms", "GFLOP/s", "GB/s", "share");
   return head + "  of\n" + std::string(head.size() + 9, '-') + "\n";
 }
@@ -55,8 +58,8 @@ std::string text_line(const Row& row, const Roof& roof) {
   const Case& what = row.what;
   const Share share = share_of(row, roof);
   const std::string rate = what.flop > 0 ? fmt::format("{:.1f}", row.gflop_s()) : "-";
-  return fmt::format("{:<25}{:<23}{:<10}{:<9}{:>10.4f}{:>10.4f}{:>9}{:>8.1f}{:>7.2f}  {}\n",
-                     what.family, what.shape, name_of(what.precision), what.version,
+  return fmt::format("{:<25}{:<23}{:<10}{:<10}{:>10.4f}{:>10.4f}{:>9}{:>8.1f}{:>7.2f}  {}\n",
+                     what.family, what.shape, what.precision_name(), what.version,
                      1e3 * row.median_s, 1e3 * row.best_s, rate, row.gb_s(), share.value,
                      of(share));
 }
@@ -64,7 +67,8 @@ std::string text_line(const Row& row, const Roof& roof) {
 nlohmann::json to_json(const Results& results, int threads) {
   nlohmann::json rows = nlohmann::json::array();
   for (const Row& row : results.rows) rows.push_back(to_json(row, results.roof));
-  return {{"threads", threads},
+  return {{"device", results.device},
+          {"threads", threads},
           {"footprint_mib", results.footprint_bytes >> 20},
           {"cpu_convolutions", kernels::cpu_convolutions()},
           {"cpu_bf16", kernels::cpu_bf16()},
@@ -72,6 +76,7 @@ nlohmann::json to_json(const Results& results, int threads) {
            {{"copy_gb_s", results.roof.copy_gb_s},
             {"copy_8mib_gb_s", results.roof.copy_8mib_gb_s},
             {"float32_gflop_s", results.roof.float32_gflop_s},
+            {"tf32_gflop_s", results.roof.tf32_gflop_s},
             {"bf16_gflop_s", results.roof.bf16_gflop_s}}},
           {"results", rows}};
 }
@@ -86,7 +91,7 @@ std::string to_csv(const Results& results) {
       return what.flop > 0 ? fmt::format("{:.6g}", value) : std::string();
     };
     text += fmt::format("{},\"{}\",{},{},{},{:.6g},{:.6g},{},{:.0f},{},{:.6g},{:.4g},{}\n",
-                        what.family, what.shape, name_of(what.precision), what.version, row.calls,
+                        what.family, what.shape, what.precision_name(), what.version, row.calls,
                         1e3 * row.median_s, 1e3 * row.best_s, counted(what.flop / 1e9), what.bytes,
                         counted(row.gflop_s()), row.gb_s(), share.value, of(share));
   }

@@ -20,8 +20,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::size_t mib = 1 << 20;
 
-constexpr std::array<double Roof::*, 4> parts{&Roof::copy_gb_s, &Roof::copy_8mib_gb_s,
-                                              &Roof::float32_gflop_s, &Roof::bf16_gflop_s};
+constexpr std::array<double Roof::*, 5> parts{&Roof::copy_gb_s, &Roof::copy_8mib_gb_s,
+                                              &Roof::float32_gflop_s, &Roof::bf16_gflop_s,
+                                              &Roof::tf32_gflop_s};
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -90,15 +91,14 @@ double best_rate(const std::function<void()>& call, double flop, double seconds)
   return best;
 }
 
-double product_rate(Operands& operands, bool bf16, double seconds) {
+double product_rate(float* memory, std::size_t bytes, bool bf16, double seconds) {
   double best = 0;
   for (const std::int64_t n : {512, 1024, 2048}) {
     const kernels::GemmShape shape{n, n, n};
     std::function<void()> call = kernels::onednn_matmul_call(shape, bf16);
-    if (!call && !bf16) {
-      operands.reset();
-      const float *a = operands.random<float>(n * n), *b = operands.random<float>(n * n);
-      float* c = operands.random<float>(n * n);
+    if (!call && !bf16 && 3 * std::size_t(n * n) * sizeof(float) <= bytes) {
+      const float *a = memory, *b = memory + n * n;
+      float* c = memory + 2 * n * n;
       call = [=] { kernels::gemm<kernels::Cpu, float>({}, shape, a, b, c); };
     }
     const double flop = 2.0 * double(n) * double(n) * double(n);
@@ -117,15 +117,14 @@ bool Roof::is_well_above(const Roof& other) const {
   return std::ranges::any_of(parts, [&](auto part) { return this->*part > 1.05 * other.*part; });
 }
 
-Roof measure_roof(Operands& operands, std::size_t footprint_bytes, double seconds) {
-  operands.reset();
-  std::byte* data = reinterpret_cast<std::byte*>(
-      operands.random<float>(std::int64_t(footprint_bytes / sizeof(float))));
+Roof measure_cpu_roof(void* memory, std::size_t bytes, double seconds) {
+  std::byte* data = static_cast<std::byte*>(memory);
+  float* numbers = static_cast<float*>(memory);
   Roof roof;
-  roof.copy_gb_s = copy_rate(data, footprint_bytes, seconds);
-  roof.copy_8mib_gb_s = copy_rate(data, 8 * mib, seconds);
-  roof.float32_gflop_s = product_rate(operands, false, seconds);
-  roof.bf16_gflop_s = std::max(product_rate(operands, true, seconds), roof.float32_gflop_s);
+  roof.copy_gb_s = copy_rate(data, bytes, seconds);
+  roof.copy_8mib_gb_s = copy_rate(data, std::min(bytes, 8 * mib), seconds);
+  roof.float32_gflop_s = product_rate(numbers, bytes, false, seconds);
+  roof.bf16_gflop_s = std::max(product_rate(numbers, bytes, true, seconds), roof.float32_gflop_s);
   return roof;
 }
 

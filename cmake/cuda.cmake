@@ -11,7 +11,9 @@ option(EK_WITH_CUDNN "use cuDNN where it is found" ON)
 option(EK_WITH_CUBLAS "use cuBLAS where it is found" ON)
 option(EK_WITH_NCCL "use NCCL where it is found" ON)
 
+# EK_CUDA_DEVICE: programs are built with the CUDA kernels, which takes long; asked for by EK_CUDA=ON.
 set(EK_HAS_CUDA FALSE)
+set(EK_CUDA_DEVICE FALSE)
 if(EK_CUDA)  # AUTO or a true value
   find_program(EK_NVCC nvcc PATHS /usr/local/cuda/bin)
   if(EK_NVCC)
@@ -25,6 +27,9 @@ if(EK_CUDA)  # AUTO or a true value
       enable_language(CUDA)
       find_package(CUDAToolkit REQUIRED)
       set(EK_HAS_CUDA TRUE)
+      if(NOT EK_CUDA STREQUAL "AUTO")
+        set(EK_CUDA_DEVICE TRUE)
+      endif()
     endif()
   elseif(NOT EK_CUDA STREQUAL "AUTO")
     message(FATAL_ERROR "EK_CUDA is ${EK_CUDA}, but there is no nvcc; see docs/cuda.md")

@@ -104,8 +104,7 @@ MemoryScope::~MemoryScope() {
 }
 
 std::shared_ptr<void> allocate(Device device, std::size_t bytes) {
-  require(device.kind == Device::Kind::cpu, "allocator: device {} is not in this build",
-          device.str());
+  require(is_available(device), "allocator: device {} is not in this build", device.str());
   const std::size_t rounded = allocated_bytes(bytes);
   const MemoryUse use = current_use;
   void* block = pool().take(rounded, use);

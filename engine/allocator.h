@@ -42,8 +42,9 @@ struct MemoryStats {
   std::int64_t system_allocations = 0;  // calls to the system; constant in a steady state
 };
 
-// Blocks of CPU memory, aligned to 64 bytes, recycled by size class: after the first steps a
-// training loop asks the system for nothing. Thread-safe. The memory is not initialised.
+// Blocks of host memory, which is also that of the simt device, aligned to 64 bytes, recycled by
+// size class: after the first steps a training loop asks the system for nothing. Thread-safe. The
+// memory is not initialised.
 std::shared_ptr<void> allocate(Device device, std::size_t bytes);
 // What a request takes in fact: at most an eighth more, in whole cache lines.
 std::size_t allocated_bytes(std::size_t bytes);

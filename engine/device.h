@@ -2,12 +2,13 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace ek {
 
 // Where a tensor lives and which backend's kernels work on it. `simt` is the host executor that
-// runs the CUDA kernels without a GPU. This version builds the CPU alone; the others are refused by
-// name in parse_device and engine/dispatch.h.
+// runs the CUDA kernels without a GPU, for tests and study; its tensors lie in the memory of the
+// host. What a build lacks is refused by name in parse_device, the allocator and engine/dispatch.h.
 struct Device {
   enum class Kind : std::uint8_t { cpu, simt, cuda };
   Kind kind = Kind::cpu;
@@ -20,6 +21,10 @@ struct Device {
 // "cpu", "simt", "cuda" or "cuda:N". Throws Error for anything else, and for a device that this
 // build or machine does not have.
 Device parse_device(std::string_view text);
+
+// The devices that this build and machine have, the CPU first.
+std::vector<Device> devices();
+bool is_available(Device device);
 
 // Sets the number of OpenMP threads of the CPU kernels; 0 leaves the runtime's choice. Results do
 // not depend on it. Returns the number in force.

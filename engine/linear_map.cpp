@@ -87,9 +87,11 @@ bool any_defined(const Tensors& tensors) {
   return std::ranges::any_of(tensors, [](const Tensor& t) { return t.defined(); });
 }
 
-void check_direction(std::string_view who, const Tensor& direction, const Shape& shape,
-                     DType dtype) {
+void check_direction(std::string_view who, const Tensor& direction, const Shape& shape, DType dtype,
+                     Device device) {
   if (!direction) return;
+  require(direction.device() == device, "{}: a direction on {} was expected, one on {} came", who,
+          device.str(), direction.device().str());
   require(direction.shape() == shape && direction.dtype() == dtype,
           "{}: a {} of shape {} was expected, {} of shape {} came", who, name_of(dtype),
           shape.str(), name_of(direction.dtype()), direction.shape().str());
@@ -143,7 +145,8 @@ Tensors LinearMap::run_vjp(const Tensors& cotangents, Differentiable differentia
     slot = slot ? sum_into(std::exchange(slot, Tensor()), value) : value;
   };
   for (std::size_t i = 0; i < cotangents.size(); ++i) {
-    check_direction("vjp", cotangents[i], outputs_[i].shape(), outputs_[i].dtype());
+    check_direction("vjp", cotangents[i], outputs_[i].shape(), outputs_[i].dtype(),
+                    outputs_[i].device());
     accumulate(output_variables_[i], cotangents[i]);
   }
 
@@ -217,7 +220,7 @@ Tensors LinearMap::jvp(const Tensors& tangents, Differentiable differentiable) c
 
   std::vector<Tensor> at(std::size_t(tape_->variables));
   for (std::size_t i = 0; i < tangents.size(); ++i) {
-    check_direction("jvp", tangents[i], input_shapes_[i], input_dtypes_[i]);
+    check_direction("jvp", tangents[i], input_shapes_[i], input_dtypes_[i], input_devices_[i]);
     if (input_variables_[i] >= 0) at[std::size_t(input_variables_[i])] = tangents[i];
   }
   for (std::size_t n = 0; n < tape_->nodes.size(); ++n) {

@@ -24,6 +24,8 @@ Tensor alias(const Tensor& x);
 Tensor stop_gradient(const Tensor& x);
 // Conversion between floating-point dtypes; cotangents are converted back.
 Tensor cast(const Tensor& x, DType dtype);
+// A copy on another device; cotangents are copied back. Ops take tensors of one device.
+Tensor to_device(const Tensor& x, Device device);
 
 // ---- elementwise, equal shapes ------------------------------------------------------------------
 Tensor add(const Tensor& a, const Tensor& b);

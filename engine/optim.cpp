@@ -17,6 +17,8 @@ void Optimizer::step(Params& params, const Params& gradient, double lr,
   const Tensor& flat_gradient = gradient.flat();
   require(flat_gradient.dtype() == flat.dtype(), "{}: gradient of {}, expected {}", name(),
           ek::name_of(flat_gradient.dtype()), ek::name_of(flat.dtype()));
+  require(flat_gradient.device() == flat.device(), "{}: gradient on {}, parameters on {}", name(),
+          flat_gradient.device().str(), flat.device().str());
   for (const kernels::OptimSegment& segment : segments) {
     require(0 <= segment.begin && segment.begin <= segment.end && segment.end <= flat.numel(),
             "{}: segment {} to {} is not within the {} parameters", name(), segment.begin,
@@ -36,6 +38,8 @@ void Optimizer::step(Params& params, const Params& gradient, double lr,
             "{}: its state is {} {}, expected {} {} as the parameters", name(),
             ek::name_of(buffer.dtype()), buffer.shape().str(), ek::name_of(flat.dtype()),
             flat.shape().str());
+    require(buffer.device() == flat.device(), "{}: its state is on {}, the parameters on {}",
+            name(), buffer.device().str(), flat.device().str());
   }
   {
     const PhaseScope phase(Phase::optimizer);
@@ -65,7 +69,7 @@ void Optimizer::load_state(const NamedTensors& state, const Params& params) {
       require(tensor.dtype() == DType::int64 && tensor.numel() == 1,
               "{}: its state has {} {} as step, expected one int64", name(),
               ek::name_of(tensor.dtype()), tensor.shape().str());
-      steps = *tensor.data<std::int64_t>();
+      steps = tensor.to(Device{}).span<std::int64_t>()[0];
       continue;
     }
     const auto known = std::ranges::find(buffer_names_, key);
@@ -76,7 +80,10 @@ void Optimizer::load_state(const NamedTensors& state, const Params& params) {
             ek::name_of(tensor.dtype()), tensor.shape().str(), ek::name_of(params.dtype()),
             params.numel());
     MemoryScope scope(MemoryUse::optimizer);
-    buffers[std::size_t(known - buffer_names_.begin())] = tensor.clone();
+    // A copy of its own, where the parameters are.
+    const Device device = params.empty() ? Device{} : params.entries()[0].tensor.device();
+    buffers[std::size_t(known - buffer_names_.begin())] =
+        tensor.device() == device ? tensor.clone() : tensor.to(device);
   }
   require(steps.has_value() && *steps >= 0, "{}: its state has {} as step, expected 0 or more",
           name(), steps ? std::to_string(*steps) : "nothing");

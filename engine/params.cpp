@@ -27,6 +27,8 @@ Params::Params(std::vector<Entry> entries) : entries_(std::move(entries)) {
     refuse_bfloat16(tensor.dtype(), name);
     require(tensor.dtype() == entries_[0].tensor.dtype(), "params: '{}' is {}, '{}' is {}", name,
             name_of(tensor.dtype()), entries_[0].name, name_of(entries_[0].tensor.dtype()));
+    require(tensor.device() == entries_[0].tensor.device(), "params: '{}' is on {}, '{}' is on {}",
+            name, tensor.device().str(), entries_[0].name, entries_[0].tensor.device().str());
     require(index_.emplace(name, i).second, "params: '{}' is there twice", name);
   }
 }
@@ -140,6 +142,12 @@ Params Params::to(DType dtype) const {
   return Params(std::move(converted)).flattened();
 }
 
+Params Params::to(Device device) const {
+  std::vector<Entry> moved;
+  for (const Entry& entry : entries_) moved.push_back({entry.name, entry.tensor.to(device)});
+  return Params(std::move(moved)).flattened();
+}
+
 Params Params::clone() const {
   return flattened();
 }
@@ -157,6 +165,11 @@ void require_same_structure(const Params& a, const Params& b, std::string_view w
 
 Params add_scaled(const Params& params, double scale, const Params& direction) {
   require_same_structure(params, direction, "add_scaled");
+  if (params.empty()) return params;
+  const Device here = params.entries()[0].tensor.device();
+  const Device there = direction.entries()[0].tensor.device();
+  require(here == there, "add_scaled: parameters on {}, a direction on {}", here.str(),
+          there.str());
   if (recording(params.tensors()) || recording(direction.tensors())) {
     Tensors sums;
     for (std::size_t i = 0; i < params.size(); ++i) {
@@ -183,8 +196,8 @@ double dot(const Params& a, const Params& b) {
   require_same_structure(a, b, "dot");
   double total = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    const Tensor& x = a.entries()[i].tensor;
-    const Tensor& y = b.entries()[i].tensor;
+    const Tensor x = a.entries()[i].tensor.to(Device{});
+    const Tensor y = b.entries()[i].tensor.to(Device{});
     dispatch_floating("dot", x, [&]<class B, class T>() {
       const T* p = x.data<T>();
       const T* q = y.data<T>();

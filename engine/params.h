@@ -54,6 +54,7 @@ class Params {
   // Entries whose name starts with `prefix` (all by default); views, not copies.
   Params only(std::string_view prefix) const;
   Params to(DType dtype) const;
+  Params to(Device device) const;
   Params clone() const;
 
  private:

@@ -204,7 +204,8 @@ void write_safetensors(const fs::path& path, const std::vector<NamedTensor>& ten
   out.write(&header_bytes, sizeof header_bytes);
   out.write(header);
   for (const NamedTensor* named : order) {
-    if (named->second.numel() > 0) out.write(named->second.raw(), named->second.bytes());
+    const Tensor host = named->second.to(Device{});
+    if (host.numel() > 0) out.write(host.raw(), host.bytes());
   }
   out.commit();
 }

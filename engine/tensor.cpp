@@ -98,6 +98,11 @@ void Tensor::check_dtype(DType wanted) const {
           name_of(wanted));
 }
 
+void Tensor::check_host() const {
+  require(device() == Device{}, "tensor {} {}: it is on {}, the host reads a copy on the cpu alone",
+          name_of(dtype()), shape().str(), device().str());
+}
+
 const void* Tensor::raw() const {
   return static_cast<const std::byte*>(impl_->storage->memory.get()) +
          impl_->offset * std::int64_t(size_of(dtype()));
@@ -137,6 +142,7 @@ double Tensor::item() const {
 }
 
 std::vector<double> Tensor::to_vector() const {
+  if (device() != Device{}) return to(Device{}).to_vector();
   std::vector<double> values(static_cast<std::size_t>(numel()));
   with_type(dtype(), [&](auto zero) {
     auto source = span<decltype(zero)>();
@@ -161,12 +167,22 @@ Tensor Tensor::to(DType wanted) const {
       using From = decltype(from);
       using To = decltype(to);
       if constexpr (!std::is_integral_v<From> && !std::is_integral_v<To>) {
-        kernels::convert<kernels::Cpu, From, To>(current_stream(), numel(), data<From>(),
-                                                 result.output<To>());
+        dispatch_device("to", device(), [&]<class B>() {
+          kernels::convert<B, From, To>(current_stream(), numel(), data<From>(),
+                                        result.output<To>());
+        });
       }
     });
   });
   return result;
+}
+
+Tensor Tensor::to(Device wanted) const {
+  if (wanted == device()) return *this;
+  // Both sides are memory of the host: empty() refuses a device that is not here.
+  Tensor copy = empty(shape(), dtype(), wanted);
+  if (bytes() > 0) std::memcpy(copy.output_raw(), raw(), bytes());
+  return copy;
 }
 
 Saved::Saved(const Tensor& tensor) : tensor_(tensor) {

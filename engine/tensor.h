@@ -34,7 +34,7 @@ class Tensor {
   static Tensor empty(const Shape& shape, DType dtype, Device device = {});
   static Tensor zeros(const Shape& shape, DType dtype, Device device = {});
   static Tensor full(const Shape& shape, double value, DType dtype, Device device = {});
-  // Copies `values` (as many as the shape holds).
+  // Copies `values` (as many as the shape holds), to the CPU.
   template <class T>
   static Tensor from(std::span<const T> values, const Shape& shape);
   template <class T>
@@ -55,14 +55,16 @@ class Tensor {
   // Identity of the value: copies of the handle share it, and tapes know tensors by it.
   std::uint64_t id() const { return impl_->id; }
 
-  // Contents, on the CPU. Throws Error when T is not the dtype.
+  // Contents, where the device keeps them: for its kernels. Throws Error when T is not the dtype.
   template <class T>
   const T* data() const {
     check_dtype(dtype_of<T>);
     return static_cast<const T*>(raw());
   }
+  // Contents for the host to read; Error on any device but the CPU, whose copy to(Device{}) is.
   template <class T>
   std::span<const T> span() const {
+    check_host();
     return {data<T>(), std::size_t(numel())};
   }
   const void* raw() const;
@@ -101,6 +103,9 @@ class Tensor {
   Tensor clone() const;
   // Converted copy (itself if nothing changes), not recorded; ops::cast is the recorded one.
   Tensor to(DType dtype) const;
+  // Copied to another device (itself on the same), not recorded; ops::to_device is the recorded
+  // one.
+  Tensor to(Device device) const;
 
   const std::shared_ptr<Storage>& storage() const { return impl_->storage; }
   // First element of this view, counted from the beginning of the storage.
@@ -118,6 +123,7 @@ class Tensor {
   static Tensor make(std::shared_ptr<Storage> storage, std::int64_t offset, const Shape& shape,
                      DType dtype);
   void check_dtype(DType wanted) const;
+  void check_host() const;
 
   std::shared_ptr<Impl> impl_;
 };

@@ -15,7 +15,29 @@ struct Ladder {
 };
 
 constexpr Ladder kLadders[] = {
-    {"gemm", {"plain", "tiled"}},
+    {"gemm", {"plain", "tiled", "mma"}},
+    {"conv2d_forward", {"plain", "mma", "halo"}},
+    {"conv2d_tangent", {"plain", "mma", "halo"}},
+    {"conv2d_backward_data", {"plain", "mma", "halo"}},
+    {"conv2d_backward_weights", {"plain", "mma"}},
+    {"norm_conv_forward", {"plain", "fused"}},
+    {"norm_conv_jvp", {"plain", "fused"}},
+    {"broadcast", {"plain", "packed"}},
+    {"take_rows", {"plain", "packed"}},
+    {"augment_images", {"plain", "packed"}},
+    {"softmax_loss", {"plain", "warp", "block"}},
+    {"softmax", {"plain", "warp", "block"}},
+    {"argmax_rows", {"plain", "warp", "block"}},
+    {"sum_to", {"plain", "columns", "warp", "block"}},
+    {"segment_sum", {"plain", "gathered"}},
+    {"difficulty_forward", {"plain", "fused"}},
+    {"difficulty_backward", {"plain", "fused"}},
+    {"difficulty_step", {"plain", "fused"}},
+    {"head_forward", {"plain", "warp", "block"}},
+    {"head_backward", {"plain", "warp", "block"}},
+    {"head_weight_gradients", {"plain", "warp", "block"}},
+    {"head_jvp", {"plain", "warp", "block"}},
+    {"head_predict", {"plain", "warp", "block"}},
 };
 
 constexpr auto kFunctions = [] {

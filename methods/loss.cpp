@@ -67,6 +67,16 @@ Loss Loss::make(std::string_view name, const nlohmann::json& options,
   return loss;
 }
 
+Loss Loss::to(Device device) const {
+  Loss moved = *this;
+  ops::SoftmaxLossOptions& options = moved.parts_.options;
+  for (Tensor* constant : {&options.offset, &options.margin, &options.mask, &options.targets,
+                           &moved.parts_.class_weights}) {
+    if (*constant) *constant = constant->to(device);
+  }
+  return moved;
+}
+
 Tensor Loss::per_sample(const Tensor& logits, const Tensor& labels) const {
   const LayerScope layer("loss");
   return ops::softmax_cross_entropy(logits, labels, parts_.options);

@@ -53,6 +53,9 @@ class Loss {
                    const std::vector<std::int64_t>& class_counts, DType dtype);
   static Loss cross_entropy() { return Loss(); }
 
+  // The same loss with its constants on another device: the logits'.
+  Loss to(Device device) const;
+
   // Unweighted losses [B] of logits [B, C] and labels int64 [B].
   Tensor per_sample(const Tensor& logits, const Tensor& labels) const;
   // Constant class weights [C] of class-weighted losses; undefined where all are 1.

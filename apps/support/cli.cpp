@@ -31,8 +31,19 @@ int finish(int code) {
 void add_common_options(CLI::App& app, CommonOptions& options) {
   app.fallthrough();
   app.add_option_function<std::string>(
-         "--device", [&options](const std::string& text) { options.device = parse_device(text); },
-         "cpu, cuda or cuda:N")
+         "--device",
+         [&app, &options](const std::string& text) {
+           options.device = parse_device(text);
+           options.device_given = true;
+           require(is_available(options.device) || options.kernels_alone,
+                   "--device {}: ek-bench alone runs on a GPU in this version", text);
+           require(options.any_device || options.device == Device{},
+                   "--device {}: {} runs on the cpu alone in this version; ek-op and ek-check run "
+                   "on {}",
+                   text, app.get_name(), text);
+         },
+         options.any_device ? "cpu, simt (the host executor: slow, for tests), cuda or cuda:N"
+                            : "cpu")
       ->type_name("NAME");
   app.add_option_function<int>(
          "--threads",

@@ -10,14 +10,18 @@ namespace ek {
 
 // What every program takes.
 struct CommonOptions {
+  bool any_device = false;  // set before add_common_options: this program runs on more than the cpu
+  // Set before, too: it calls kernels by itself, and so runs on devices that the engine lacks yet.
+  bool kernels_alone = false;
   Device device;
+  bool device_given = false;
   int threads = 0;                    // 0: the runtime's choice
   std::optional<std::uint64_t> seed;  // not given: the recipe's, or 0
 };
 
 // Adds --device, --threads and --seed. While the command line is read, the device is checked
-// against this build and the number of threads takes effect. Call it before add_subcommand:
-// subcommands made later take the same options. `options` outlives `app`.
+// against this build and the program and the number of threads takes effect. Call it before
+// add_subcommand: subcommands made later take the same options. `options` outlives `app`.
 void add_common_options(CLI::App& app, CommonOptions& options);
 
 // Reads the command line into `app`, then runs `body` and returns what it returns. --help prints

@@ -85,7 +85,7 @@ std::vector<NamedTensor> run_loss(const std::string& name, const OpCall& call) {
     const auto values = counts.span<std::int64_t>();
     class_counts.assign(values.begin(), values.end());
   }
-  const Loss loss = Loss::make(name, call.attributes, class_counts, call.dtype);
+  const Loss loss = Loss::make(name, call.attributes, class_counts, call.dtype).to(call.device);
   return {{"loss", loss.scalar(logits, call.at("labels"))}};
 }
 

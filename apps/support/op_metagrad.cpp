@@ -37,7 +37,7 @@ Loss make_loss(const OpCall& call, std::int64_t classes) {
           "{}: it weights the classes itself, so loss expected one without class weights and with "
           "normalizer mean_batch",
           op_name);
-  return loss;
+  return loss.to(call.device);
 }
 
 // Bias or not, and the width, are those of the file.

@@ -65,7 +65,7 @@ std::vector<OpArgument> as_arguments(const std::vector<ParameterSpec>& specs,
 Params gather_params(const OpCall& call, const std::vector<ParameterSpec>& specs,
                      const std::string& prefix) {
   const auto initial = [&](const ParameterSpec& spec) {
-    return init_params(std::span(&spec, 1), 0, call.dtype)[spec.name];
+    return init_params(std::span(&spec, 1), 0, call.dtype)[spec.name].to(call.device);
   };
   std::vector<Params::Entry> entries;
   for (const ParameterSpec& spec : specs) {

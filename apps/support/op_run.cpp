@@ -74,7 +74,7 @@ class FileReader {
   Tensor direction(const std::string& name, const Tensor& like) const {
     const Tensor* given = file_.find(name);
     if (!given) return {};
-    const Tensor converted = to_engine(floating(name, *given, like.dtype()));
+    const Tensor converted = to_engine(floating(name, *given, like.dtype())).to(like.device());
     require(converted.shape() == like.shape(), "{}: {} expected {}, came {}", source_, name,
             file_shape(like), given->shape().str());
     return converted;
@@ -182,12 +182,14 @@ OpResult run_op(const OpEntry& op, const SafetensorsFile& file, const OpRunOptio
   require(result.dtype != DType::bfloat16 || has_bfloat16,
           "--dtype bfloat16: {} is not there in bfloat16, float32 and float64 are", op.name);
 
-  OpCall call{{}, result.attributes, result.dtype};
+  OpCall call{{}, result.attributes, result.dtype, options.device};
   for (const OpArgument& a : signature.arguments) {
-    if (const Tensor tensor = reader.argument(a, result.dtype)) call.tensors[a.name] = tensor;
+    const Tensor tensor = reader.argument(a, result.dtype);
+    if (!tensor) continue;
+    call.tensors[a.name] = a.kind == OpKind::count ? tensor : tensor.to(options.device);
   }
   const auto keep = [&](const std::string& name, const Tensor& tensor) {
-    result.tensors.emplace_back(name, to_file(tensor));
+    result.tensors.emplace_back(name, to_file(tensor.to(Device{})));
   };
   if (!options.vjp && !options.jvp) {
     for (const auto& [name, tensor] : op.run(call)) keep(name, tensor);

@@ -11,6 +11,7 @@ struct OpRunOptions {
   std::string attributes;      // JSON
   std::optional<DType> dtype;  // not given: op_dtype
   bool vjp = false, jvp = false;
+  Device device = {};  // where the op runs; files and results are the host's
 };
 
 struct OpResult {

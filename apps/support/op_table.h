@@ -59,6 +59,7 @@ struct OpCall {
   std::map<std::string, Tensor, std::less<>> tensors;
   nlohmann::json attributes;  // all of them, checked
   DType dtype = DType::float32;
+  Device device = {};  // of all tensors but class counts, which the host reads
 
   const Tensor& at(std::string_view name) const;  // an argument that is not optional
   Tensor find(std::string_view name) const;       // undefined if it did not come

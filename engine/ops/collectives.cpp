@@ -24,7 +24,7 @@ class AllGather final : public Op {
   Tensors vjp(const Tensors& ct, const Needs&) const override {
     std::vector<std::int64_t> mine(static_cast<std::size_t>(rows_));
     std::iota(mine.begin(), mine.end(), rows_ * communicator().rank());
-    return {take(all_reduce(ct[0]), Tensor::from(mine, {rows_}))};
+    return {take(all_reduce(ct[0]), Tensor::from(mine, {rows_}).to(ct[0].device()))};
   }
   Tensors jvp(const Tensors& t) const override { return {all_gather(t[0])}; }
 

@@ -28,12 +28,21 @@ void require_rank(std::string_view op, const Tensor& x, int rank, std::string_vi
           rank);
 }
 
-void require_index(std::string_view op, const Tensor& index, std::int64_t n, std::int64_t bound) {
+void require_device(std::string_view op, const Tensor& x, const Tensor& other,
+                    std::string_view what) {
+  require(other.device() == x.device(), "{}: {} {} is on {}, it belongs beside {} on {}", op, what,
+          other.shape().str(), other.device().str(), x.shape().str(), x.device().str());
+}
+
+void require_index(std::string_view op, const Tensor& x, const Tensor& index, std::int64_t n,
+                   std::int64_t bound) {
   require(index.defined(), "{}: index is undefined", op);
   require(index.dtype() == DType::int64 && index.shape() == Shape{n},
           "{}: index is {} {}, int64 [{}] is wanted", op, name_of(index.dtype()),
           index.shape().str(), n);
-  const std::span<const std::int64_t> values = index.span<std::int64_t>();
+  require_device(op, x, index, "index");
+  const Tensor host = index.to(Device{});
+  const std::span<const std::int64_t> values = host.span<std::int64_t>();
   for (std::size_t i = 0; i < values.size(); ++i) {
     require(values[i] >= 0 && values[i] < bound, "{}: index[{}] = {} is not in [0, {})", op, i,
             values[i], bound);

@@ -22,8 +22,12 @@ void require_floating(std::string_view op, const Tensor& x, std::string_view wha
 // Same shape, dtype and device, or an Error that names the op.
 void require_same(std::string_view op, const Tensor& a, const Tensor& b);
 void require_rank(std::string_view op, const Tensor& x, int rank, std::string_view what);
-// int64 of shape [n] with every value in [0, bound).
-void require_index(std::string_view op, const Tensor& index, std::int64_t n, std::int64_t bound);
+// On the device of x, or an Error that names the op and both devices.
+void require_device(std::string_view op, const Tensor& x, const Tensor& other,
+                    std::string_view what);
+// int64 of shape [n] beside x, with every value in [0, bound).
+void require_index(std::string_view op, const Tensor& x, const Tensor& index, std::int64_t n,
+                   std::int64_t bound);
 
 // Result of an op, an empty tensor of a shape like another one.
 inline Tensor empty_like(const Tensor& like) {

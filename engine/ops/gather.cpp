@@ -89,7 +89,7 @@ void require_rows(std::string_view op, const Tensor& x) {
 Tensor take(const Tensor& x, const Tensor& index) {
   require_rows("take", x);
   const std::int64_t count = index.defined() ? index.numel() : 0;
-  require_index("take", index, count, x.size(0));
+  require_index("take", x, index, count, x.size(0));
   Tensor y = empty_like(x, with_rows(x.shape(), count));
   {
     ProfileScope scope(
@@ -107,7 +107,7 @@ Tensor take(const Tensor& x, const Tensor& index) {
 Tensor segment_sum(const Tensor& x, const Tensor& index, std::int64_t segments) {
   require_rows("segment_sum", x);
   require(segments >= 0, "segment_sum: {} segments", segments);
-  require_index("segment_sum", index, x.size(0), segments);
+  require_index("segment_sum", x, index, x.size(0), segments);
   Tensor y = empty_like(x, with_rows(x.shape(), segments));
   {
     ProfileScope scope(
@@ -126,7 +126,7 @@ Tensor segment_sum(const Tensor& x, const Tensor& index, std::int64_t segments) 
 Tensor pick(const Tensor& x, const Tensor& index) {
   require_floating("pick", x, "x");
   require_rank("pick", x, 2, "x");
-  require_index("pick", index, x.size(0), x.size(1));
+  require_index("pick", x, index, x.size(0), x.size(1));
   Tensor y = empty_like(x, {x.size(0)});
   {
     ProfileScope scope(
@@ -144,7 +144,7 @@ Tensor pick(const Tensor& x, const Tensor& index) {
 Tensor place(const Tensor& x, const Tensor& index, std::int64_t columns) {
   require_floating("place", x, "x");
   require_rank("place", x, 1, "x");
-  require_index("place", index, x.size(0), columns);
+  require_index("place", x, index, x.size(0), columns);
   Tensor y = empty_like(x, {x.size(0), columns});
   {
     ProfileScope scope(

@@ -32,6 +32,17 @@ class Cast final : public Op {
   DType from_, to_;
 };
 
+class ToDevice final : public Op {
+ public:
+  ToDevice(Device from, Device to) : from_(from), to_(to) {}
+  std::string_view name() const override { return "to_device"; }
+  Tensors vjp(const Tensors& ct, const Needs&) const override { return {to_device(ct[0], from_)}; }
+  Tensors jvp(const Tensors& t) const override { return {to_device(t[0], to_)}; }
+
+ private:
+  Device from_, to_;
+};
+
 Tensor recorded_view(std::string_view name, const Tensor& x, const Shape& shape) {
   Tensor y = x.view(shape);
   record(std::array{x}, std::array{y},
@@ -77,6 +88,20 @@ Tensor cast(const Tensor& x, DType dtype) {
     });
   }
   record(std::array{x}, std::array{y}, [&] { return std::make_unique<Cast>(x.dtype(), dtype); });
+  return y;
+}
+
+Tensor to_device(const Tensor& x, Device device) {
+  require(x.defined(), "to_device: x is undefined");
+  if (x.device() == device) return x;
+  Tensor y;
+  {
+    ProfileScope scope(
+        "to_device", [&] { return x.shape().str(); }, 0, 2 * double(x.bytes()));
+    y = x.to(device);
+  }
+  record(std::array{x}, std::array{y},
+         [&] { return std::make_unique<ToDevice>(x.device(), device); });
   return y;
 }
 

@@ -100,6 +100,7 @@ Tensor cosine_linear(const Tensor& x, const Tensor& weight, const Tensor& scale)
     require(scale.numel() == 1 && scale.dtype() == x.dtype(),
             "cosine_linear: scale is {} {}, one element of {} is wanted", name_of(scale.dtype()),
             scale.shape().str(), name_of(x.dtype()));
+    require_device("cosine_linear", x, scale, "scale");
   }
   Tensor cosines = matmul(normalized_rows(x), normalized_rows(weight), false, true);
   if (!scale) return cosines;

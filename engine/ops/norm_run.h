@@ -27,10 +27,11 @@ inline void require_norm(std::string_view op, const Tensor& y, const ChannelStat
   const DType wanted = accumulation_dtype(y.dtype());
   auto require_channels = [&](std::string_view name, const Tensor& t) {
     require_floating(op, t, name);
-    require(t.shape() == channels && t.dtype() == wanted && t.device() == y.device(),
+    require(t.shape() == channels && t.dtype() == wanted,
             "{}: {} must be {} {} beside y {} {}, got {} {}", op, name, name_of(wanted),
             channels.str(), name_of(y.dtype()), y.shape().str(), name_of(t.dtype()),
             t.shape().str());
+    require_device(op, y, t, name);
   };
   require_channels("mean", stats.mean);
   require_channels("var", stats.var);

@@ -19,13 +19,12 @@ kernels::BroadcastShape rows_to_matrix(const Shape& matrix) {
 
 // 0 where the mask has a class in the partition, -inf where it leaves it out.
 Tensor mask_penalty(const Tensor& mask, const Tensor& like) {
-  Tensor penalty = empty_like(like);
-  dispatch_floating(kName, like, [&]<class, class T>() {
-    const std::uint8_t* in = mask.data<std::uint8_t>();
-    T* out = penalty.output<T>();
-    for (std::int64_t i = 0; i < mask.numel(); ++i) out[i] = in[i] ? T(0) : T(-INFINITY);
-  });
-  return penalty;
+  const Tensor host = mask.to(Device{});
+  std::vector<double> penalty;
+  for (const std::uint8_t kept : host.span<std::uint8_t>()) {
+    penalty.push_back(kept ? 0.0 : -INFINITY);
+  }
+  return Tensor::from(penalty, like.shape()).to(like.dtype()).to(like.device());
 }
 
 class SoftmaxCrossEntropy final : public Op {
@@ -114,8 +113,10 @@ class SoftmaxCrossEntropy final : public Op {
   Tensor dlogits_;
 };
 
-void check_option(std::string_view what, const Tensor& option, const Shape& shape, DType dtype) {
+void check_option(std::string_view what, const Tensor& option, const Tensor& logits,
+                  const Shape& shape, DType dtype) {
   if (!option) return;
+  require_device(kName, logits, option, what);
   require(option.shape() == shape && option.dtype() == dtype, "{}: {} is {} {}, {} {} is wanted",
           kName, what, name_of(option.dtype()), option.shape().str(), name_of(dtype), shape.str());
   require(!recording(std::array{option}),
@@ -127,20 +128,21 @@ void check_option(std::string_view what, const Tensor& option, const Shape& shap
 void check_targets(const Tensor& targets) {
   // Weights come from interpolation and division; an error of the caller is far beyond this.
   constexpr double tolerance = 1e-3;
-  dispatch_floating(kName, targets, [&]<class, class T>() {
-    const T* q = targets.data<T>();
-    const std::int64_t classes = targets.size(1);
-    for (std::int64_t i = 0; i < targets.size(0); ++i) {
-      double sum = 0;
-      for (std::int64_t k = 0; k < classes; ++k) sum += double(q[i * classes + k]);
-      require(std::abs(sum - 1) <= tolerance, "{}: targets of row {} sum to {}, not 1", kName, i,
-              sum);
-    }
-  });
+  const std::vector<double> q = targets.to_vector();
+  const std::int64_t classes = targets.size(1);
+  for (std::int64_t i = 0; i < targets.size(0); ++i) {
+    double sum = 0;
+    for (std::int64_t k = 0; k < classes; ++k) sum += q[std::size_t(i * classes + k)];
+    require(std::abs(sum - 1) <= tolerance, "{}: targets of row {} sum to {}, not 1", kName, i,
+            sum);
+  }
 }
 
 void check(const Tensor& logits, const Tensor& labels, const SoftmaxLossOptions& options) {
   require_floating(kName, logits, "logits");
+  require(logits.dtype() != DType::bfloat16,
+          "{}: dtype bfloat16 is not supported (float32 and float64 are), shape {}", kName,
+          logits.shape().str());
   require_rank(kName, logits, 2, "logits");
   const std::int64_t rows = logits.size(0), classes = logits.size(1);
   require(labels.defined() || options.targets.defined(), "{}: neither labels nor targets came",
@@ -149,7 +151,9 @@ void check(const Tensor& logits, const Tensor& labels, const SoftmaxLossOptions&
     require(labels.dtype() == DType::int64 && labels.shape() == Shape{rows},
             "{}: labels are {} {}, int64 [{}] is wanted", kName, name_of(labels.dtype()),
             labels.shape().str(), rows);
-    const std::span<const std::int64_t> values = labels.span<std::int64_t>();
+    require_device(kName, logits, labels, "labels");
+    const Tensor host = labels.to(Device{});
+    const std::span<const std::int64_t> values = host.span<std::int64_t>();
     for (std::size_t i = 0; i < values.size(); ++i) {
       require(values[i] >= 0 && values[i] < classes, "{}: labels[{}] = {} is not in [0, {})", kName,
               i, values[i], classes);
@@ -161,10 +165,10 @@ void check(const Tensor& logits, const Tensor& labels, const SoftmaxLossOptions&
           options.label_smoothing);
   require(options.label_smoothing >= 0 && options.label_smoothing <= 1,
           "{}: label_smoothing is {}, expected 0 to 1", kName, options.label_smoothing);
-  check_option("offset", options.offset, {classes}, logits.dtype());
-  check_option("margin", options.margin, {classes}, logits.dtype());
-  check_option("mask", options.mask, {rows, classes}, DType::uint8);
-  check_option("targets", options.targets, {rows, classes}, logits.dtype());
+  check_option("offset", options.offset, logits, {classes}, logits.dtype());
+  check_option("margin", options.margin, logits, {classes}, logits.dtype());
+  check_option("mask", options.mask, logits, {rows, classes}, DType::uint8);
+  check_option("targets", options.targets, logits, {rows, classes}, logits.dtype());
   if (options.targets) check_targets(options.targets);
 }
 

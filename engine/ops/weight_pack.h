@@ -37,7 +37,8 @@ class WeightPack {
                               g.stride_w,
                               g.pad_h,
                               g.pad_w,
-                              g.groups};
+                              g.groups,
+                              std::int64_t(g.products)};
     pack.memory_ =
         storage.companions.get(storage.version, key, storage.device, bytes, [&](void* to) {
           const double elements = double(g.weight_size());

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <climits>
 
-#include "kernels/cuda/primitives.cuh"
+#include "kernels/cuda/choice.cuh"
+#include "kernels/cuda/packs.cuh"
 #include "kernels/math/augment_draw.h"
-#include "kernels/math/bf16.h"
 
 // One thread, one output value, is the teaching rung: it draws, looks up its source pixel and
 // normalises, all for itself. The tuned kernel draws once for a strip of an image, keeps the 3 x
@@ -18,15 +18,6 @@ namespace {
 constexpr int kThreads = 256;
 constexpr std::int64_t kMostBlocks = 1 << 16;  // each then works on several pieces
 constexpr int kStoresOfStrip = 8 * kThreads;   // a strip is what a block fills with 16-byte stores
-
-template <class T>
-__device__ T rounded(double value) {
-  if constexpr (std::is_same_v<T, bf16>) {
-    return math::double_to_bf16(value);
-  } else {
-    return T(value);
-  }
-}
 
 // The row or column of the image, or -1 for black, behind place i of the crop at `offset`.
 __device__ std::int64_t source(const AugmentSpec& spec, std::int64_t i, std::int64_t offset,
@@ -50,18 +41,13 @@ __global__ void __launch_bounds__(kThreads)
     const bool black = from_y < 0 || from_x < 0;
     const std::uint8_t* image = images + index[i / size] * size;
     const int value = black ? 0 : image[from_y * row + from_x * 3 + c];
-    out[i] = rounded<T>(math::normalised_value(spec, int(c), std::uint32_t(value)));
+    out[i] = narrowed<T>(math::normalised_value(spec, int(c), std::uint32_t(value)));
   }
 }
 
 template <class T>
 struct Values {
   SharedArray<T, 3 * 256> of;  // [channel][value of the pixel]
-};
-
-template <class T, int N>
-struct alignas(16) Pack {
-  T values[N];
 };
 
 // A block takes strip after strip, a strip being `kStoresOfStrip` packs of one image or what is
@@ -73,7 +59,7 @@ __global__ void __launch_bounds__(kThreads)
   constexpr int N = 16 / int(sizeof(T));
   Values<T>& values = shared_memory<Values<T>>();
   for (int i = int(threadIdx.x); i < 3 * 256; i += kThreads) {
-    values.of[i] = rounded<T>(math::normalised_value(spec, i / 256, std::uint32_t(i % 256)));
+    values.of[i] = narrowed<T>(math::normalised_value(spec, i / 256, std::uint32_t(i % 256)));
   }
   __syncthreads();
   const int width = int(spec.width), row = 3 * width, size = int(spec.height) * row;
@@ -124,7 +110,8 @@ void augment_images(Stream stream, const AugmentSpec& spec, const AugmentKey& ke
   const std::int64_t size = spec.height * spec.width * 3, pack = 16 / std::int64_t(sizeof(T));
   if (count == 0) return;
   const bool packed =
-      size % pack == 0 && size < INT_MAX && reinterpret_cast<std::uintptr_t>(out) % 16 == 0;
+      tuned("augment_images", "augment_images: expected images of whole 16 bytes for 'packed'",
+            size % pack == 0 && size < INT_MAX && aligned_to_16(out));
   const std::int64_t strips = (size / pack + kStoresOfStrip - 1) / kStoresOfStrip;
   const std::int64_t pieces = packed ? count * strips : (count * size + kThreads - 1) / kThreads;
   const Launch shape{dim3(unsigned(std::min(pieces, kMostBlocks))), dim3(kThreads),

@@ -1,6 +1,7 @@
 #pragma once
 // Passes over tensors [rows, channels] whose coefficients or sums belong to channels, each in a
-// plain schedule (the teaching rung) and a tuned one; kernels/cuda/norm.cu says what they compute.
+// plain schedule (the teaching rung) and a tuned one; norm_stats.cu and norm_act.cu say what they
+// compute.
 //
 // A pass is a struct Op of trivial members with
 //   Element, Channel            the stored type; what an element needs to know of its channel

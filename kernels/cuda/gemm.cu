@@ -2,13 +2,15 @@
 
 #include <algorithm>
 
-#include "kernels/cuda/primitives.cuh"
+#include "kernels/arguments.h"
+#include "kernels/cuda/gemm_mma.cuh"
 #include "kernels/versions.h"
 
 // One thread, one element of c, is the teaching rung: it serves outputs that would not fill a tile.
 // The tiled kernel brings tiles of a and b through shared memory and sums R x R elements a thread
 // in registers. In both one thread adds up an element, in the order of k, by fused multiply-adds:
-// the bits do not depend on the kernel, the tile or the grid.
+// the bits do not depend on the kernel, the tile or the grid. The third version, on tensor cores,
+// is for float alone: gemm_mma.cuh.
 namespace ek::kernels {
 namespace EK_TARGET {
 namespace {
@@ -17,21 +19,6 @@ constexpr int kThreads = 256;
 constexpr int kSide = 16;                      // the threads of a tile are kSide x kSide
 constexpr int kDepth = 16;                     // of k that lies in shared memory at a time
 constexpr std::int64_t kMostBlocks = 1 << 16;  // each then works on several tiles or elements
-
-// A factor as the sum needs it: element (k, i), i a row of op(a) or a column of op(b).
-template <class T>
-struct Factor {
-  const T* data;
-  std::int64_t size, depth;  // of i, of k
-  bool k_inner;              // neighbours in memory are neighbours in k
-
-  __device__ T operator()(std::int64_t k, std::int64_t i) const {
-    return data[k_inner ? i * depth + k : k * size + i];
-  }
-  __device__ T or_zero(std::int64_t k, std::int64_t i) const {
-    return k < depth && i < size ? (*this)(k, i) : T(0);
-  }
-};
 
 template <class T>
 __global__ void __launch_bounds__(kThreads) gemm_plain(Factor<T> a, Factor<T> b, T* c) {
@@ -170,22 +157,39 @@ void tiled(Stream stream, const GemmShape& s, const Factor<T>& a, const Factor<T
   launch<&gemm_tiled<T, R>>({dim3(blocks), dim3(kThreads), sizeof(Panels<T, R>), stream}, a, b, c);
 }
 
-// Less than one small tile, or a k of which a panel would be mostly zeros: the plain kernel. Large
-// tiles, which read half as much, once there are enough of them for the multiprocessors of a large
-// GPU; else small ones.
+enum Version { plain, tiles, mma };  // as kernels/versions.cpp has them
+
+// Less than one small tile, or a k of which a panel would be mostly zeros: the plain kernel. Then
+// tensor cores where tf32 is asked for, and else tiles: three tf32 products for an exact one leave
+// tensor cores little to gain over fused multiply-adds, which keep infinities besides.
+template <class T>
+int version_for(const GemmShape& s) {
+  constexpr std::int64_t small = 2 * kSide;
+  const int named = named_version("gemm");
+  require_argument(named != mma || std::is_same_v<T, float>,
+                   "gemm: version mma expected elements of 4 bytes", std::int64_t(sizeof(T)));
+  if (named >= 0) return named;
+  if (s.m * s.n < small * small || s.k < kDepth / 2) return plain;
+  return std::is_same_v<T, float> && s.products == FloatProducts::tf32 ? mma : tiles;
+}
+
+// Large tiles, which read half as much, once there are enough of them for the multiprocessors of a
+// large GPU; else small ones.
 template <class T>
 void multiply(Stream stream, const GemmShape& s, const T* a, const T* b, T* c) {
-  constexpr std::int64_t small = 2 * kSide, enough = 128;
+  constexpr std::int64_t enough = 128;
   if (s.m == 0 || s.n == 0) return;
   const Factor<T> of_a{a, s.m, s.k, !s.transpose_a}, of_b{b, s.n, s.k, s.transpose_b};
-  const int version = named_version("gemm");
-  if (version < 0 ? s.m * s.n < small * small || s.k < kDepth / 2 : version == 0) {
+  const int version = version_for<T>(s);
+  if (version == plain) {
     const std::int64_t blocks = std::min((s.m * s.n + kThreads - 1) / kThreads, kMostBlocks);
     launch<&gemm_plain<T>>({dim3(unsigned(blocks)), dim3(kThreads), 0, stream}, of_a, of_b, c);
-  } else if (tiles_of<T, 4>(s) >= enough) {
-    tiled<T, 4>(stream, s, of_a, of_b, c);
-  } else {
-    tiled<T, 2>(stream, s, of_a, of_b, c);
+  } else if (version == tiles) {
+    tiles_of<T, 4>(s) >= enough ? tiled<T, 4>(stream, s, of_a, of_b, c)
+                                : tiled<T, 2>(stream, s, of_a, of_b, c);
+  } else if constexpr (std::is_same_v<T, float>) {
+    s.products == FloatProducts::tf32 ? gemm_on_tensor_cores<Tf32Product>(stream, of_a, of_b, c)
+                                      : gemm_on_tensor_cores<SplitProduct>(stream, of_a, of_b, c);
   }
 }
 

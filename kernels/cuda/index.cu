@@ -1,6 +1,6 @@
 // The part of kernels/reduce.h that follows an index: rows, segments, picks, predictions.
-#include "kernels/cuda/pack16.cuh"
-#include "kernels/cuda/team.cuh"
+#include "kernels/cuda/choice.cuh"
+#include "kernels/cuda/packs.cuh"
 #include "kernels/math/argmax.h"
 #include "kernels/reduce.h"
 
@@ -145,7 +145,8 @@ void take_rows(Stream stream, std::int64_t count, std::int64_t width, const T* v
   using namespace EK_TARGET;
   if (count * width == 0) return;
   using Pack = Pack16<T>;
-  if (width % Pack::size == 0 && aligned_to_16(values, out)) {
+  if (tuned("take_rows", "take_rows: expected rows and addresses of whole 16 bytes for 'packed'",
+            width % Pack::size == 0 && aligned_to_16(values, out))) {
     const std::int64_t packs = width / Pack::size;
     launch<&take_rows_of<Pack>>(for_items(count * packs, stream), count, packs,
                                 reinterpret_cast<const Pack*>(values), index,
@@ -161,7 +162,10 @@ void segment_sum(Stream stream, std::int64_t count, std::int64_t width, std::int
   using namespace EK_TARGET;
   if (segments * width == 0) return;
   const std::int64_t pieces = (width + kGather - 1) / kGather;
-  if (count <= kFewRows || pieces > kMostPieces) {
+  const int named = named_version("segment_sum");
+  require_argument(named < 1 || pieces <= kMostPieces,
+                   "segment_sum: expected fewer columns for 'gathered'", width);
+  if (named < 0 ? count <= kFewRows || pieces > kMostPieces : named == 0) {
     launch<&segment_sum_plain<T>>(for_items(segments * width, stream), count, width, segments,
                                   values, index, out);
   } else {
@@ -192,9 +196,13 @@ void argmax_rows(Stream stream, std::int64_t rows, std::int64_t columns, const T
                  std::int64_t* prediction) {
   using namespace EK_TARGET;
   if (rows == 0) return;
-  if (columns < kFewColumns || columns >= kNone - BlockTeam::block_threads) {
+  const bool counts = columns < kNone - BlockTeam::block_threads;
+  const ByTeam version = by_team("argmax_rows", counts ? columns : 1);
+  require_argument(counts || version == ByTeam::plain,
+                   "argmax_rows: expected fewer columns for 'warp' and 'block'", columns);
+  if (version == ByTeam::plain) {
     launch<&argmax_plain<T>>(for_items(rows, stream), rows, columns, values, prediction);
-  } else if (columns <= kWarpColumns) {
+  } else if (version == ByTeam::warp) {
     launch<&argmax_by_team<WarpTeam, T>>(for_rows<WarpTeam>(rows, stream), rows, columns, values,
                                          prediction);
   } else {

@@ -1,7 +1,8 @@
 #include "kernels/optim.h"
 
 #include "kernels/arguments.h"
-#include "kernels/cuda/pack16.cuh"
+#include "kernels/cuda/packs.cuh"
+#include "kernels/math/adam.h"
 
 // One launch updates up to kMostSegments segments, which travel as kernel arguments. One thread,
 // one element, is the teaching rung: it stays for buffers that are not aligned to 16 bytes. The
@@ -58,15 +59,8 @@ struct SgdFirst {  // the buffer holds nothing yet
 };
 
 template <class T>
-struct Adam {
+struct Adam : math::Adam<T> {
   static constexpr bool reads_state = true;
-  T beta1, rest1, beta2, rest2, eps, unbias1, unbias2;
-  __device__ void operator()(T rate, T decay, T g, T& p, T& m, T& v) const {
-    g += decay * p;
-    m = beta1 * m + rest1 * g;
-    v = beta2 * v + rest2 * g * g;
-    p -= rate * (m * unbias1) / (std::sqrt(v * unbias2) + eps);
-  }
 };
 
 // The segment that this block works for, and which of its blocks this one is.
@@ -191,13 +185,7 @@ void adam_step(Stream stream, const AdamSettings& settings, std::span<const Opti
   check_segments("adam_step: expected segments with 0 <= begin <= end", segments);
   require_argument(settings.step >= 1, "adam_step: expected a step that counts from 1",
                    settings.step);
-  // 1 / (1 - b^step) without cancellation for b near 1.
-  const auto correction = [&](double b) {
-    return b > 0 ? T(-1 / std::expm1(double(settings.step) * std::log(b))) : T(1);
-  };
-  const Adam<T> adam{T(settings.beta1),         T(1 - settings.beta1), T(settings.beta2),
-                     T(1 - settings.beta2),     T(settings.eps),       correction(settings.beta1),
-                     correction(settings.beta2)};
+  const Adam<T> adam{math::adam_of<T>(settings)};
   update_all(stream, segments, settings.lr, adam, gradient, parameters, first_moment,
              second_moment);
 }

@@ -31,8 +31,13 @@ __device__ To narrowed(From x) {
 
 template <class T, int N>
 struct alignas(N * sizeof(T) >= 16 ? 16 : N * sizeof(T)) Pack {
+  static constexpr int size = N;
   T values[N];
 };
+
+// What one thread moves in one access where it can.
+template <class T>
+using Pack16 = Pack<T, 16 / int(sizeof(T))>;
 
 // Loads N elements in accesses of 16 bytes, or of less when they are less. One may lie anywhere.
 template <int N, class T>

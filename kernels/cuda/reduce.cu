@@ -1,9 +1,8 @@
 // The part of kernels/reduce.h that follows a shape: broadcast and its transpose, sum_to.
 #include "kernels/reduce.h"
 
-#include "kernels/arguments.h"
-#include "kernels/cuda/pack16.cuh"
-#include "kernels/cuda/team.cuh"
+#include "kernels/cuda/choice.cuh"
+#include "kernels/cuda/packs.cuh"
 
 // One thread, one output, is the teaching rung of both; it stays for what packs and teams do not
 // fit. Sums are taken in double and rounded once, in an order that depends on the shape alone. No
@@ -173,7 +172,8 @@ void broadcast(Stream stream, const BroadcastShape& shape, const T* small, T* la
   const std::int64_t inner = axes.rank > 0 ? axes.extent[axes.rank - 1] : 1;
   const bool contiguous = axes.rank > 0 && axes.stride[axes.rank - 1] == 1;
   const bool packed =
-      inner % pack == 0 && aligned_to_16(large) && (!contiguous || aligned_to_16(small));
+      tuned("broadcast", "broadcast: expected rows and addresses of whole 16 bytes for 'packed'",
+            inner % pack == 0 && aligned_to_16(large) && (!contiguous || aligned_to_16(small)));
   if (!packed) {
     launch<&broadcast_plain<T>>(for_items(axes.size, stream), axes.size, axes, small, large);
   } else if (contiguous) {
@@ -192,14 +192,21 @@ void sum_to(Stream stream, const BroadcastShape& shape, const T* large, T* small
       plan_of("sum_to: expected dimensions of the small tensor to be 1 or the large one's", shape);
   const Axes &kept = plan.kept, &summed = plan.summed;
   if (kept.size == 0) return;
-  const bool inner_kept = plan.inner_stride != 0;
-  if (summed.size < kFewTerms) {
+  // All serve every shape; the rule follows what lies side by side in the large tensor.
+  enum { plain, columns, warp, block };
+  const int named = named_version("sum_to");
+  const int version = named >= 0                  ? named
+                      : summed.size < kFewTerms   ? plain
+                      : plan.inner_stride != 0    ? columns
+                      : summed.size <= kWarpTerms ? warp
+                                                  : block;
+  if (version == plain) {
     launch<&sum_plain<T>>(for_items(kept.size, stream), kept, summed, large, small);
-  } else if (inner_kept) {
+  } else if (version == columns) {
     const Launch blocks{dim3(unsigned((kept.size + 31) / 32)), dim3(32 * kWarps), sizeof(Tile),
                         stream};
     launch<&sum_columns<T>>(blocks, kept, summed, large, small);
-  } else if (summed.size <= kWarpTerms) {
+  } else if (version == warp) {
     launch<&sum_by_team<WarpTeam, T>>(for_rows<WarpTeam>(kept.size, stream), kept, summed, large,
                                       small);
   } else {

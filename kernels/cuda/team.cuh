@@ -22,6 +22,7 @@ __device__ V from_across(V value, int distance) {
 template <int size>
 struct Team {
   static_assert(size % 32 == 0);
+  static constexpr int threads = size;
   static constexpr int block_threads = size > 32 ? size : 128;
   static constexpr int teams_per_block = block_threads / size;
 
@@ -32,10 +33,21 @@ struct Team {
   }
 
   __device__ static int rank() { return int(threadIdx.x) % size; }
+  // Which team of its block this one is.
+  __device__ static int place() { return int(threadIdx.x) / size; }
   __device__ static std::int64_t first_row() {
-    return std::int64_t(blockIdx.x) * teams_per_block + int(threadIdx.x) / size;
+    return std::int64_t(blockIdx.x) * teams_per_block + place();
   }
   __device__ static std::int64_t all_teams() { return std::int64_t(gridDim.x) * teams_per_block; }
+
+  // Behind it every thread of the team sees what any of them wrote before it.
+  __device__ static void sync() {
+    if constexpr (size > 32) {
+      __syncthreads();
+    } else {
+      __syncwarp();
+    }
+  }
 
   // op over the values of all threads, the same for each of them; op(a, b) equals op(b, a). V is a
   // number, or has V across(int distance), its value in another lane. The order is fixed.

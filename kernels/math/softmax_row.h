@@ -33,8 +33,20 @@ struct SoftmaxRow {
   EK_HOST_DEVICE bool in_partition(std::int64_t k) const { return !mask || mask[k]; }
 };
 
+// What all rows share and a division makes, which a GPU leaves to the host.
 template <class T>
-EK_HOST_DEVICE SoftmaxRow<T> softmax_row(const kernels::SoftmaxLoss<T>& loss, const T* logits,
+struct SoftmaxShares {
+  T others_target;  // of SoftmaxRow
+  double weight;    // 1 / divisor
+};
+template <class T>
+EK_HOST_DEVICE SoftmaxShares<T> softmax_shares(const kernels::SoftmaxLoss<T>& loss) {
+  return {T(loss.label_smoothing / double(loss.classes)), 1 / loss.divisor};
+}
+
+template <class T>
+EK_HOST_DEVICE SoftmaxRow<T> softmax_row(const kernels::SoftmaxLoss<T>& loss,
+                                         const SoftmaxShares<T>& shares, const T* logits,
                                          std::int64_t i) {
   SoftmaxRow<T> row{logits + i * loss.classes};
   row.offset = loss.offset;
@@ -43,9 +55,14 @@ EK_HOST_DEVICE SoftmaxRow<T> softmax_row(const kernels::SoftmaxLoss<T>& loss, co
   row.scale = T(loss.scale);
   row.label = loss.labels ? loss.labels[i] : -1;
   row.margin = loss.margin && row.label >= 0 ? loss.margin[row.label] : T(0);
-  row.others_target = T(loss.label_smoothing / double(loss.classes));
+  row.others_target = shares.others_target;
   row.label_target = T(1 - loss.label_smoothing);
   return row;
+}
+template <class T>
+EK_HOST_DEVICE SoftmaxRow<T> softmax_row(const kernels::SoftmaxLoss<T>& loss, const T* logits,
+                                         std::int64_t i) {
+  return softmax_row(loss, softmax_shares(loss), logits, i);
 }
 
 // log-sum-exp as max + log_sum, kept apart so that neither a difference to the maximum nor a
@@ -107,11 +124,16 @@ EK_HOST_DEVICE T softmax_row_gradient(const SoftmaxRow<T>& row, std::int64_t k,
 
 // What the gradient of row i is multiplied by in dlogits_weighted.
 template <class T>
-EK_HOST_DEVICE T softmax_row_weight(const kernels::SoftmaxLoss<T>& loss, std::int64_t i) {
-  double weight = 1 / loss.divisor;
+EK_HOST_DEVICE T softmax_row_weight(const kernels::SoftmaxLoss<T>& loss,
+                                    const SoftmaxShares<T>& shares, std::int64_t i) {
+  double weight = shares.weight;
   if (loss.sample_weight) weight *= double(loss.sample_weight[i]);
   if (loss.class_weight) weight *= double(loss.class_weight[loss.labels[i]]);
   return T(weight);
+}
+template <class T>
+EK_HOST_DEVICE T softmax_row_weight(const kernels::SoftmaxLoss<T>& loss, std::int64_t i) {
+  return softmax_row_weight(loss, softmax_shares(loss), i);
 }
 
 }  // namespace ek::math

@@ -1,10 +1,6 @@
 // The program ek-op itself: exit codes, one line of error, nothing half written.
-#include <sys/wait.h>
-
-#include <cstdlib>
-
 #include "tests/apps/op_files.h"
-#include "tests/error_of.h"
+#include "tests/apps/program_run.h"
 
 using namespace op_files;
 using ek::DType;
@@ -12,28 +8,8 @@ using ek::Tensor;
 
 namespace {
 
-struct Run {
-  int code = -1;
-  std::string out, error;
-};
-
-// `arguments` through the shell, in the folder.
-Run ek_op(const TempDir& dir, const std::string& arguments) {
-  const std::string command = "cd '" + dir.path().string() + "' && '" EK_BINARY_DIR "/bin/ek-op' " +
-                              arguments + " >stdout.txt 2>stderr.txt";
-  const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, file_bytes(dir / "stdout.txt"),
-          file_bytes(dir / "stderr.txt")};
-}
-
-// One line "error: ...PART...", exit code 2, nothing on stdout.
-void check_refused(const Run& run, const std::string& part) {
-  CAPTURE(run.error);
-  CHECK(run.code == 2);
-  CHECK(run.out.empty());
-  CHECK(run.error.starts_with("error: "));
-  CHECK(contains(run.error, part));
-  CHECK(std::count(run.error.begin(), run.error.end(), '\n') == 1);
+ProgramRun ek_op(const TempDir& dir, const std::string& arguments) {
+  return run_program(dir, "ek-op", arguments);
 }
 
 void write_image(const TempDir& dir) {
@@ -46,7 +22,7 @@ void write_image(const TempDir& dir) {
 TEST_CASE("ek-op program: a file in, a file out", "[op]") {
   const TempDir dir;
   write_image(dir);
-  const Run run = ek_op(dir, "relu --in in.st --out out.st --vjp --dtype float32 --print");
+  const ProgramRun run = ek_op(dir, "relu --in in.st --out out.st --vjp --dtype float32 --print");
   CAPTURE(run.error);
   CHECK(run.code == 0);
   CHECK(contains(run.out, "y  float32 [1, 1, 2, 2]\n"));
@@ -61,17 +37,17 @@ TEST_CASE("ek-op program: a file in, a file out", "[op]") {
 TEST_CASE("ek-op program: the printed command of an example runs", "[op]") {
   const TempDir dir;
   for (const std::string name : {"conv2d", "loss:logit-adjusted", "metagrad:difficulty-net"}) {
-    const Run made = ek_op(dir, name + " --example example.st");
+    const ProgramRun made = ek_op(dir, name + " --example example.st");
     CHECK(made.code == 0);
     REQUIRE(made.out.starts_with("ek-op " + name + " --in example.st"));
     std::string arguments = made.out.substr(6);
     arguments.pop_back();
-    const Run run = ek_op(dir, arguments);
+    const ProgramRun run = ek_op(dir, arguments);
     CAPTURE(run.error);
     CHECK(run.code == 0);
     CHECK(contains(run.out, "float64"));
   }
-  const Run list = ek_op(dir, "--list");
+  const ProgramRun list = ek_op(dir, "--list");
   CHECK(list.code == 0);
   CHECK(contains(list.out, "metagrad:difficulty-net: "));
   CHECK(ek_op(dir, "--help").code == 0);
@@ -112,7 +88,6 @@ TEST_CASE("ek-op program: what the command line got wrong", "[op]") {
   check_refused(ek_op(dir, "relu --in in.st --print --attrs '{'"), "syntax error");
   check_refused(ek_op(dir, "relu --in in.st --print --dtype bfloat16"),
                 "relu is not there in bfloat16");
-  check_refused(ek_op(dir, "relu --in in.st --print --device simt"), "--device simt");
   check_refused(ek_op(dir, "relu --in in.st --print --device cuda"), "--device cuda");
 
   ek::write_safetensors(dir / "labels.st", {{"logits", Tensor::zeros({2, 3}, DType::float32)},

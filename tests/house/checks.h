@@ -32,4 +32,7 @@ Violations check_top_level(const std::filesystem::path& root);
 // The scripts can be run.
 Violations check_scripts(const std::filesystem::path& root);
 
+// Code that docs/ quotes, in a block that opens with "```cpp FILE", is in that file, line by line.
+Violations check_quotes(const std::filesystem::path& root);
+
 }  // namespace house

@@ -43,6 +43,9 @@ TEST_CASE("the top of the tree is tidy") {
 TEST_CASE("scripts can be run") {
   require_none(check_scripts(tree));
 }
+TEST_CASE("the docs quote code that exists") {
+  require_none(check_quotes(tree));
+}
 
 // Each check finds a planted violation, so that silence above means something.
 
@@ -159,4 +162,18 @@ TEST_CASE("planted: scripts") {
   put_file(script, "echo\n");
   CHECK(check_scripts(dir.path()) ==
         Violations{"scripts/a.sh: no #! line", "scripts/a.sh: no set -euo pipefail"});
+}
+
+TEST_CASE("planted: quotes") {
+  TempDir dir;
+  put_file(dir / "tests/a.cu", "int a;\nint b;\nint c;\n");
+  put_file(dir / "docs/deep/good.md",
+           "```cpp tests/a.cu\nint b;\nint c;\n```\n```cpp\nfree\n```\n");
+  REQUIRE(check_quotes(dir.path()).empty());
+  put_file(dir / "docs/bad.md", "text\n```cpp tests/a.cu\nint a;\nint c;\n```\n");
+  put_file(dir / "docs/gone.md", "```cpp tests/b.cu\nint a;\n```\n");
+  const Violations found = check_quotes(dir.path());
+  REQUIRE(found.size() == 2);
+  REQUIRE(found[0] == "docs/bad.md:2: not in tests/a.cu");
+  REQUIRE(found[1] == "docs/gone.md:1: not in tests/b.cu");
 }

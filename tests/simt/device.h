@@ -2,7 +2,9 @@
 #include <functional>
 
 #include "kernels/simt/guarded.h"
+#include "kernels/versions.h"
 #include "tests/catch.h"
+#include "tests/error_of.h"
 #include "tests/kernels/numbers.h"
 #include "tests/simt/orders.h"
 
@@ -27,6 +29,21 @@ std::vector<T> in_all_orders(std::size_t size, int shift, const std::function<vo
     REQUIRE(ek::test::same_bits(values, first));
   }
   return first;
+}
+
+// body() with the version that the rule of `function` picks, then with each that it has. A tuned
+// version that does not serve the call may refuse it, which ends body().
+template <class F>
+void by_versions(std::string_view function, const F& body) {
+  body();
+  for (const auto version : kernels::versions_of(function)) {
+    INFO(function << " by version " << version);
+    const kernels::ScopedVersion scope(function, version);
+    const std::string refusal = error_of(body);
+    CAPTURE(refusal);
+    REQUIRE((refusal.empty() ||
+             (version != "plain" && contains(refusal, "for '" + std::string(version) + "'"))));
+  }
 }
 
 }  // namespace ek::simt::test

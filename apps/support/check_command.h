@@ -1,0 +1,31 @@
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "apps/support/check_perf.h"
+#include "apps/support/check_table.h"
+
+namespace ek {
+
+struct CheckOptions {
+  std::string mode;              // test, grad, perf or support
+  std::optional<Device> device;  // not given: every one at hand (perf: the CPU)
+  std::string dtype;             // not given: every one (grad: float64, perf: float32)
+  std::string filter;            // a regular expression that an op's name has to contain
+  std::string markdown;          // where the table goes, too
+  double perf_seconds = 0.3;     // for each case
+  // Measures the roof for a dtype; may be empty.
+  std::function<CheckRoof(DType)> roof = {};
+};
+
+// What `ek-check` does. Prints to stdout; the number of checks that failed.
+int run_check_command(const CheckOptions& options);
+
+// The table of mode support for these columns.
+CheckTable check_support(const std::vector<CheckColumn>& columns,
+                         const std::vector<CheckCase>& cases);
+// docs/coverage.md around the table.
+std::string coverage_page(const CheckTable& table);
+
+}  // namespace ek

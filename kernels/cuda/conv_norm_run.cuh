@@ -1,0 +1,39 @@
+#pragma once
+// The instances of the fused convolutions by atom, each in a file of its own.
+#include "kernels/cuda/conv_norm_tangent.cuh"
+#include "kernels/cuda/conv_problem.cuh"
+
+namespace ek::kernels::EK_TARGET {
+
+template <class Atom, class T = typename Atom::Element>
+void norm_convolve(Stream stream, const ConvProblem& problem, const ConvSources<T>& sources, T* out,
+                   const NormPrologue<T>& prologue, const MomentsEpilogue& epilogue);
+
+template <class Atom, class T = typename Atom::Element>
+void norm_convolve_tangent(Stream stream, const ConvProblem& problem, const ConvSources<T>& sources,
+                           T* out, const NormTangentPrologue<T>& prologue,
+                           const TangentMomentsEpilogue<T>& epilogue);
+
+template <>
+void norm_convolve<Tf32Atom>(Stream, const ConvProblem&, const ConvSources<float>&, float*,
+                             const NormPrologue<float>&, const MomentsEpilogue&);
+template <>
+void norm_convolve<SplitAtom>(Stream, const ConvProblem&, const ConvSources<float>&, float*,
+                              const NormPrologue<float>&, const MomentsEpilogue&);
+template <>
+void norm_convolve<Bf16Atom>(Stream, const ConvProblem&, const ConvSources<bf16>&, bf16*,
+                             const NormPrologue<bf16>&, const MomentsEpilogue&);
+template <>
+void norm_convolve_tangent<Tf32Atom>(Stream, const ConvProblem&, const ConvSources<float>&, float*,
+                                     const NormTangentPrologue<float>&,
+                                     const TangentMomentsEpilogue<float>&);
+template <>
+void norm_convolve_tangent<SplitAtom>(Stream, const ConvProblem&, const ConvSources<float>&, float*,
+                                      const NormTangentPrologue<float>&,
+                                      const TangentMomentsEpilogue<float>&);
+template <>
+void norm_convolve_tangent<Bf16Atom>(Stream, const ConvProblem&, const ConvSources<bf16>&, bf16*,
+                                     const NormTangentPrologue<bf16>&,
+                                     const TangentMomentsEpilogue<bf16>&);
+
+}  // namespace ek::kernels::EK_TARGET

@@ -1,0 +1,254 @@
+#pragma once
+// The weight gradient on tensor cores: a product of dy, turned (rows: output channels), and the
+// windows of x (columns: input channels times taps), summed over pixels.
+//
+// A block brings tiles of output pixels to shared memory, with all input pixels that they meet
+// (the halo), so that x is read once for all taps: a tap is another offset into the halo. Tiles
+// arrive by asynchronous copies, the next one while this one is multiplied. The sums stay in
+// registers over the block's whole share of the tiles; then the warps that took other pixels of the
+// same sums are added in order, and each split of the pixels writes its own partial gradient.
+// Beyond the image, and beyond the channels, the tiles hold zeros.
+#include "kernels/cuda/conv_weights_plan.cuh"
+#include "kernels/cuda/packs.cuh"
+
+namespace ek::kernels::EK_TARGET {
+namespace {
+
+struct PixelOffsets {
+  alignas(16) SharedArray<int, kTilePixels> of_pixel;  // of an output pixel's window in the halo
+};
+
+// A block's part of the gradient.
+template <class Block>
+struct GradientShare {
+  int set, row, channel, tap;  // the first of each
+
+  __device__ explicit GradientShare(const GradientPlan& p)
+      : set(int(blockIdx.z) / p.row_blocks),
+        row(int(blockIdx.z) % p.row_blocks * Block::rows),
+        channel(int(blockIdx.y) / p.tap_blocks * Block::channels),
+        tap(int(blockIdx.y) % p.tap_blocks * Block::taps) {}
+};
+
+// One thread's part of a tile: visit(run, to, tensor, from, valid) for runs of N elements, from
+// tensor[from] to `to` in shared memory. Not valid: beyond the image or the channels, a zero.
+template <int N>
+using Run = std::integral_constant<int, N>;
+
+template <class Block, int N, class T, class Visit>
+__device__ void for_own_x(const GradientPlan& p, const GradientShare<Block>& share,
+                          std::int64_t tile, const T* x, T* to, const Visit& visit) {
+  const std::int64_t image = tile / (p.tiles_h * p.tiles_w);
+  const int top = int(tile / p.tiles_w % p.tiles_h) * p.tile_h * p.stride_h - p.pad_h;
+  const int left = int(tile % p.tiles_w) * p.tile_w * p.stride_w - p.pad_w;
+  constexpr int runs = Block::channels / N;
+#pragma unroll 1  // registers belong to the sums
+  for (int i = int(threadIdx.x); i < p.halo_h * p.halo_w * runs; i += Block::threads) {
+    const int pixel = i / runs, c = share.channel + i % runs * N;
+    const int h = top + pixel / p.halo_w * p.step_h, w = left + pixel % p.halo_w * p.step_w;
+    const bool valid = h >= 0 && h < p.in_h && w >= 0 && w < p.in_w && c < p.set_in;
+    const std::int64_t from =
+        ((image * p.in_h + h) * p.in_w + w) * p.in_c + share.set * p.set_in + c;
+    visit(Run<N>(), to + pixel * Block::channel_pitch + i % runs * N, x, from, valid);
+  }
+}
+template <class Block, int N, class T, class Visit>
+__device__ void for_own_dy(const GradientPlan& p, const GradientShare<Block>& share,
+                           std::int64_t tile, const T* dy, T* to, const Visit& visit) {
+  const std::int64_t image = tile / (p.tiles_h * p.tiles_w);
+  const int top = int(tile / p.tiles_w % p.tiles_h) * p.tile_h;
+  const int left = int(tile % p.tiles_w) * p.tile_w;
+  constexpr int runs = Block::rows / N;
+#pragma unroll 1  // registers belong to the sums
+  for (int i = int(threadIdx.x); i < p.depth * runs; i += Block::threads) {
+    const int pixel = i / runs, c = share.row + i % runs * N;
+    const int h = top + pixel / p.tile_w, w = left + pixel % p.tile_w;
+    const bool valid = pixel < p.tile_h * p.tile_w && h < p.out_h && w < p.out_w && c < p.set_out;
+    const std::int64_t from =
+        ((image * p.out_h + h) * p.out_w + w) * p.out_c + share.set * p.set_out + c;
+    visit(Run<N>(), to + pixel * Block::row_pitch + i % runs * N, dy, from, valid);
+  }
+}
+// x comes first in a buffer, then dy.
+template <class Block, class T, class Visit>
+__device__ void for_own(const GradientPlan& p, const GradientShare<Block>& share, std::int64_t tile,
+                        const T* x, const T* dy, T* buffer, const Visit& visit) {
+  constexpr int N = 16 / int(sizeof(T));
+  T* const rows = buffer + p.halo_h * p.halo_w * Block::channel_pitch;
+  if (p.packed_x) {
+    for_own_x<Block, N>(p, share, tile, x, buffer, visit);
+  } else {
+    for_own_x<Block, 1>(p, share, tile, x, buffer, visit);
+  }
+  if (p.packed_dy) {
+    for_own_dy<Block, N>(p, share, tile, dy, rows, visit);
+  } else {
+    for_own_dy<Block, 1>(p, share, tile, dy, rows, visit);
+  }
+}
+
+// Starts the copies of a tile.
+template <class Block, class T>
+__device__ void fetch(const GradientPlan& p, const GradientShare<Block>& share, std::int64_t tile,
+                      const T* x, const T* dy, T* buffer) {
+  for_own<Block>(p, share, tile, x, dy, buffer,
+                 [](auto run, T* to, const T* tensor, std::int64_t from, bool valid) {
+                   const T* const source = valid ? tensor + from : tensor;
+                   if constexpr (run.value * sizeof(T) == 16) {
+                     cp_async_16_or_zero(to, source, valid);
+                   } else if constexpr (sizeof(T) == 4) {
+                     cp_async_4_or_zero(to, source, valid);
+                   } else {
+                     *to = valid ? *source : T{};
+                   }
+                 });
+  cp_async_commit();
+}
+
+// Rounds what this thread has copied, once for all taps that read it.
+template <class Block>
+__device__ void round_own(const GradientPlan& p, const GradientShare<Block>& share, float* buffer) {
+  const float* const none = nullptr;
+  for_own<Block>(p, share, 0, none, none, buffer,
+                 [](auto run, float* to, const float*, std::int64_t, bool) {
+                   Pack<float, run.value> pack = load_pack<run.value>(to);
+#pragma unroll
+                   for (float& v : pack.values) v = std::bit_cast<float>(to_tf32(v));
+                   store_pack<run.value>(to, pack);
+                 });
+}
+
+// sums += dy (turned) times windows, for one tile.
+template <class Product, class Block, class T>
+__device__ void add_tile(const GradientPlan& p, const PixelOffsets& offsets, const T* buffer,
+                         const int (&tap_offset)[Block::taps],
+                         float (&sums)[Block::row_tiles][Block::octets * Block::taps][4]) {
+  const int warp = int(threadIdx.x) / 32, row_warp = warp % Block::row_warps;
+  const T* rows =
+      buffer + p.halo_h * p.halo_w * Block::channel_pitch + row_warp * Block::row_tiles * 16;
+  for (int k = warp / Block::row_warps * Product::depth; k < p.depth;
+       k += Block::pixel_warps * Product::depth) {
+    typename Product::A a[Block::row_tiles];
+#pragma unroll
+    for (int r = 0; r < Block::row_tiles; ++r) {
+      a[r].load(rows + k * Block::row_pitch + 16 * r, Block::row_pitch);
+    }
+    const typename Product::Rows windows(buffer, &offsets.of_pixel[k]);
+#pragma unroll
+    for (int column = 0; column < Block::octets * Block::taps; ++column) {
+      typename Product::B b;
+      b.load(windows, tap_offset[column % Block::taps] + column / Block::taps * 8);
+#pragma unroll
+      for (int r = 0; r < Block::row_tiles; ++r) Product::multiply(sums[r][column], a[r], b);
+    }
+  }
+}
+
+// Adds the sums of the warps that took other pixels to those of the first ones, in order.
+template <class Block>
+__device__ void add_warps(float* shared,
+                          float (&sums)[Block::row_tiles][Block::octets * Block::taps][4]) {
+  const int warp = int(threadIdx.x) / 32, row_warp = warp % Block::row_warps;
+  const int pixel_warp = warp / Block::row_warps;
+  const auto slot = [&](int other) {
+    return shared + ((other - 1) * Block::row_warps + row_warp) * Block::sums * 32 +
+           int(threadIdx.x) % 32;
+  };
+  const auto for_sums = [&](auto visit) {
+#pragma unroll
+    for (int i = 0; i < Block::sums; ++i) {
+      visit(
+          sums[i / 4 / (Block::octets * Block::taps)][i / 4 % (Block::octets * Block::taps)][i % 4],
+          32 * i);
+    }
+  };
+  if (pixel_warp > 0) for_sums([&](float& sum, int at) { slot(pixel_warp)[at] = sum; });
+  __syncthreads();
+  if (pixel_warp > 0) return;
+  for (int other = 1; other < Block::pixel_warps; ++other) {
+    for_sums([&](float& sum, int at) { sum += slot(other)[at]; });
+  }
+}
+
+// partials [splits, weights]
+template <class Product, class Block>
+__global__ void __launch_bounds__(Block::threads)
+    gradient_mma(GradientPlan p, const typename Product::Element* x,
+                 const typename Product::Element* dy, float* partials) {
+  using T = typename Product::Element;
+  PixelOffsets& offsets = shared_memory<PixelOffsets>();
+  T* const shared = reinterpret_cast<T*>(&offsets + 1);
+  const int buffer_size = p.halo_h * p.halo_w * Block::channel_pitch + p.depth * Block::row_pitch;
+  const GradientShare<Block> share(p);
+  for (int i = int(threadIdx.x); i < p.depth; i += Block::threads) {
+    const int h = i / p.tile_w * p.stride_h / p.step_h, w = i % p.tile_w * p.stride_w / p.step_w;
+    offsets.of_pixel[i] = i < p.tile_h * p.tile_w ? (h * p.halo_w + w) * Block::channel_pitch : 0;
+  }
+  int tap_offset[Block::taps];
+#pragma unroll
+  for (int i = 0; i < Block::taps; ++i) {
+    const int tap = share.tap + i < p.taps ? share.tap + i : 0;
+    tap_offset[i] = (tap / p.kernel_w * p.halo_w + tap % p.kernel_w) * Block::channel_pitch;
+  }
+
+  float sums[Block::row_tiles][Block::octets * Block::taps][4] = {};
+  const std::int64_t split = blockIdx.x;
+  const std::int64_t begin = p.tiles * split / p.splits, end = p.tiles * (split + 1) / p.splits;
+  fetch<Block>(p, share, begin, x, dy, shared);
+  for (std::int64_t tile = begin; tile < end; ++tile) {
+    T* now = shared + (tile - begin) % 2 * buffer_size;
+    if (tile + 1 < end) {
+      fetch<Block>(p, share, tile + 1, x, dy, shared + (tile + 1 - begin) % 2 * buffer_size);
+      cp_async_wait<1>();
+    } else {
+      cp_async_wait<0>();
+    }
+    if constexpr (Product::rounds) round_own<Block>(p, share, now);
+    __syncthreads();
+    add_tile<Product, Block>(p, offsets, now, tap_offset, sums);
+    __syncthreads();
+  }
+  add_warps<Block>(reinterpret_cast<float*>(shared), sums);
+  const int warp = int(threadIdx.x) / 32, g = int(threadIdx.x) % 32 / 4, t = int(threadIdx.x) % 4;
+  if (warp >= Block::row_warps) return;
+#pragma unroll
+  for (int i = 0; i < Block::sums; ++i) {
+    const int r = i / 4 / (Block::octets * Block::taps),
+              column = i / 4 % (Block::octets * Block::taps);
+    const int row = share.row + (warp * Block::row_tiles + r) * 16 + g + i % 4 / 2 * 8;
+    const int channel = share.channel + column / Block::taps * 8 + 2 * t + i % 2;
+    const int tap = share.tap + column % Block::taps;
+    if (tap >= p.taps || row >= p.set_out || channel >= p.set_in ||
+        row / p.group_out != channel / p.group_in) {
+      continue;
+    }
+    const std::int64_t at =
+        (std::int64_t(share.set * p.set_out + row) * p.taps + tap) * p.group_in +
+        channel % p.group_in;
+    partials[split * p.weights + at] = sums[r][column][i % 4];
+  }
+}
+
+// dweight = the sum of partials [splits, weights] in a fixed order: 8 threads a weight take every
+// eighth split, and their sums are added in turn.
+constexpr int kSumWeights = 32, kSumThreads = 8;
+__global__ void __launch_bounds__(kSumWeights* kSumThreads)
+    sum_splits(std::int64_t weights, int splits, const float* partials, float* dweight) {
+  EK_SHARED(part, float[kSumThreads][kSumWeights]);
+  const int column = int(threadIdx.x) % kSumWeights, first = int(threadIdx.x) / kSumWeights;
+  const std::int64_t weight = std::int64_t(blockIdx.x) * kSumWeights + column;
+  float sum = 0;
+  if (weight < weights) {
+    for (int split = first; split < splits; split += kSumThreads) {
+      sum += partials[split * weights + weight];
+    }
+  }
+  part[first][column] = sum;
+  __syncthreads();
+  if (first > 0 || weight >= weights) return;
+  for (int i = 1; i < kSumThreads; ++i) sum += part[i][column];
+  dweight[weight] = sum;
+}
+
+}  // namespace
+}  // namespace ek::kernels::EK_TARGET
