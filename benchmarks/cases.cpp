@@ -9,7 +9,7 @@ namespace ek::bench {
 namespace {
 
 // The function that a case calls, where that is not its family.
-std::string_view function_of(const Case& what) {
+std::string function_of(const Case& what) {
   if (what.family == "softmax_cross_entropy") return "softmax_loss";
   if (what.family == "add" || what.family == "gate") return "binary";
   if (what.family == "augment") return "augment_images";

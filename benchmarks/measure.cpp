@@ -114,8 +114,9 @@ void read_flags(const std::vector<std::string>& flags) {
 }  // namespace
 
 Share share_of(const Row& row, const Roof& roof) {
-  const double compute = row.gflop_s() / roof.gflop_s(row.what.precision, row.what.products);
-  const double copy = row.gb_s() / roof.copy_gb_s;
+  const auto over = [](double rate, double most) { return most > 0 ? rate / most : 0; };
+  const double compute = over(row.gflop_s(), roof.gflop_s(row.what.precision, row.what.products));
+  const double copy = over(row.gb_s(), roof.copy_gb_s);
   return {std::max(compute, copy), compute > copy};
 }
 

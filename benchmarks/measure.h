@@ -32,7 +32,8 @@ struct Row {
   double gb_s() const { return what.bytes / best_s / 1e9; }
 };
 
-// The larger of GFLOP/s over the roof of its precision and GB/s over the copy roof.
+// 0 where there is no roof, else the larger of GFLOP/s over the roof of its precision and GB/s over
+// the copy roof.
 struct Share {
   double value = 0;
   bool of_compute = false;  // it is that of GFLOP/s

@@ -37,6 +37,7 @@ nlohmann::json to_json(const Row& row, const Roof& roof) {
 }  // namespace
 
 std::string text_roof(const Roof& roof, std::size_t footprint_bytes) {
+  if (roof.copy_gb_s == 0) return "  none: times of the host executor say nothing about a GPU\n";
   const std::string large = fmt::format("copy, {} MiB", footprint_bytes >> 20);
   return fmt::format("  {:<18}{:>9.1f} GB/s\n", large, roof.copy_gb_s) +
          fmt::format("  {:<18}{:>9.1f} GB/s\n", "copy, 8 MiB", roof.copy_8mib_gb_s) +

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "benchmarks/measure.h"
+#include "engine/device.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
 #include "tests/temp_dir.h"
@@ -155,4 +156,35 @@ TEST_CASE("ek-bench: what it cannot run is refused in one line") {
   check_refused(ek_bench(dir, "--min-time nan"), "--min-time");
   check_refused(ek_bench(dir, "--footprint 1"), "--footprint");
   check_refused(ek_bench(dir, "--filter '^sgd' -- --fast"), "-- --fast");
+}
+
+// What a GPU would run, on the host executor: every version of a kernel, or a line that says why
+// not.
+TEST_CASE("ek-bench: the versions of the CUDA kernels are rows of the table") {
+  const auto devices = ek::devices();
+  if (std::ranges::count(devices, ek::Device{ek::Device::Kind::simt}) == 0) {
+    WARN("this build has no simt device");
+    return;
+  }
+  const TempDir dir;
+  const Run run = ek_bench(dir,
+                           "--device simt --batch 1 --footprint 8 --min-time 0.001 --json out.json "
+                           "--filter '^(conv2d_forward/64-64@8x8|gemm/1x100x64,tb)/(tf32|bf16)/'");
+  CAPTURE(run.error, run.out);
+  REQUIRE(run.code == 0);
+  CHECK(!contains(run.out, "left out"));
+  std::set<std::string> names;
+  const auto json = nlohmann::json::parse(file_bytes(dir / "out.json"));
+  for (const auto& row : json.at("results")) {
+    names.insert(row.at("name"));
+    CHECK(row.at("share") == 0);
+  }
+  for (const char* version : {"evenkeel", "plain", "mma", "halo"}) {
+    CAPTURE(version);
+    CHECK(names.contains(std::string("conv2d_forward/64-64@8x8/bf16/") + version));
+    CHECK(names.contains(std::string("conv2d_forward/64-64@8x8/tf32/") + version));
+  }
+  for (const char* version : {"evenkeel", "plain", "tiled", "mma"}) {
+    CHECK(names.contains(std::string("gemm/1x100x64,tb/tf32/") + version));
+  }
 }
