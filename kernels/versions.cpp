@@ -22,6 +22,7 @@ constexpr Ladder kLadders[] = {
     {"conv2d_backward_weights", {"plain", "mma"}},
     {"norm_conv_forward", {"plain", "fused"}},
     {"norm_conv_jvp", {"plain", "fused"}},
+    {"norm_conv_vjp", {"plain", "fused"}},
     {"difficulty_forward", {"plain", "fused"}},
     {"difficulty_backward", {"plain", "fused"}},
     {"difficulty_step", {"plain", "fused"}},

@@ -120,7 +120,7 @@ struct TilePairs {
 
 // Statistics of the outputs. Two passes over the tile, so nothing cancels.
 struct MomentsEpilogue : TilePairs {
-  static constexpr bool kIdentity = false;
+  static constexpr bool kIdentity = false, kStores = false;
 
   template <class T>
   __device__ void operator()(const StoredTile<T>& tile) const {
