@@ -73,23 +73,41 @@ struct ActivationEpilogue : TilePairs {
     SharedArray<float, kHaloWarps * kMostChannels> first, second;
   };
 
-  // N elements of a pixel from the channel `of` is about.
+  // What is read of a pixel beside the tile. The mask's is act, or the shortcut that it takes to
+  // compute act again.
   template <int N>
-  __device__ void run(const NormChannels<N>& of, const T* gradient, std::int64_t at, float* first,
-                      float* second) const {
-    const Pack<T, N> y = load_pack<N>(input.y + at), d = load_pack<N>(gradient);
-    const Pack<float, N> more = values_or_zero<N>(dact, at);
-    Pack<T, N> mask = {};
-    if (relu) {
-      mask = act ? load_pack<N>(act + at) : of.activation(y, input.shortcut, at, true);
+  struct Loaded {
+    Pack<T, N> y, of_mask, more;
+  };
+  template <int N>
+  __device__ Loaded<N> load(std::int64_t at) const {
+    Loaded<N> loaded = {};
+    loaded.y = load_pack<N>(input.y + at);
+    const T* const of_mask = act ? act : input.shortcut;
+    if (relu && of_mask) loaded.of_mask = load_pack<N>(of_mask + at);
+    if (dact) loaded.more = load_pack<N>(dact + at);
+    return loaded;
+  }
+
+  // N elements of a pixel, at element `at`: stores dy and dshortcut, and adds to the sums.
+  template <int N>
+  __device__ void add(const NormChannels<N>& of, const Loaded<N>& loaded, const T* gradient,
+                      std::int64_t at, float* first, float* second) const {
+    Pack<T, N> mask = loaded.of_mask;
+    if (relu && act == nullptr) {
+      Pack<float, N> added;
+#pragma unroll
+      for (int i = 0; i < N; ++i) added.values[i] = widened(loaded.of_mask.values[i]);
+      mask = of.activation(loaded.y, added, true);
     }
+    const Pack<T, N> d = load_pack<N>(gradient);
     Pack<T, N> to_y, to_shortcut;
 #pragma unroll
     for (int i = 0; i < N; ++i) {
       const bool passes = !relu || widened(mask.values[i]) > 0;
-      const float g = passes ? widened(d.values[i]) + more.values[i] : 0.0f;
+      const float g = passes ? widened(d.values[i]) + widened(loaded.more.values[i]) : 0.0f;
       first[i] += g;
-      second[i] += g * (widened(y.values[i]) - of.mean[i]);
+      second[i] += g * (widened(loaded.y.values[i]) - of.mean[i]);
       to_y.values[i] = narrowed<T>(of.scale[i] * g);
       to_shortcut.values[i] = narrowed<T>(g);
     }
@@ -97,12 +115,30 @@ struct ActivationEpilogue : TilePairs {
     if (dshortcut) store_pack<N>(dshortcut + at, to_shortcut);
   }
 
-  // visit(pixel) for the thread's pixels that exist.
-  template <class Visit>
-  __device__ void for_pixels(const StoredTile<T>& tile, int pieces, const Visit& visit) const {
+  // The tile's channels c .. c + N of every pixel that is the thread's. Loads of several pixels are
+  // on their way together: stores, which might lie on what is read, would hold them back.
+  template <int N>
+  __device__ void add_pixels(const StoredTile<T>& tile, int pieces, int c, float* first,
+                             float* second) const {
+    constexpr int at_once = 16 / kPieceChannels<T>;
+    NormChannels<N> of;
+    of.load(input, eps, tile.first_channel + c);
     const int apart = kHaloThreads / pieces;
-    for (int pixel = int(threadIdx.x) / pieces; pixel < tile.pixels; pixel += apart) {
-      if (tile.exists(pixel)) visit(pixel);
+    for (int pixel = int(threadIdx.x) / pieces; pixel < tile.pixels; pixel += at_once * apart) {
+      Loaded<N> loaded[at_once] = {};
+      std::int64_t at[at_once];
+#pragma unroll
+      for (int i = 0; i < at_once; ++i) {
+        const int one = pixel + i * apart;
+        at[i] = one < tile.pixels && tile.exists(one) ? tile.at(one) + c : -1;
+        if (at[i] >= 0) loaded[i] = load<N>(at[i]);
+      }
+#pragma unroll
+      for (int i = 0; i < at_once; ++i) {
+        if (at[i] < 0) continue;
+        const T* const gradient = tile.values + (pixel + i * apart) * tile.pitch + c;
+        add(of, loaded[i], gradient, at[i], first, second);
+      }
     }
   }
 
@@ -110,24 +146,13 @@ struct ActivationEpilogue : TilePairs {
     constexpr int size = kPieceChannels<T>;
     EK_SHARED(sums, WarpSums);
     const int pieces = tile.width / size, c = int(threadIdx.x) % pieces * size;
-    const int channel = tile.first_channel + c;
     float first[size] = {}, second[size] = {};
     if (vectors && c < tile.channels) {
-      NormChannels<size> of;
-      of.load(input, eps, channel);
-      for_pixels(tile, pieces, [&](int pixel) {
-        run(of, tile.values + pixel * tile.pitch + c, tile.at(pixel) + c, first, second);
-      });
+      add_pixels<size>(tile, pieces, c, first, second);
     } else {
 #pragma unroll
       for (int i = 0; i < size; ++i) {
-        if (c + i >= tile.channels) continue;
-        NormChannels<1> of;
-        of.load(input, eps, channel + i);
-        for_pixels(tile, pieces, [&](int pixel) {
-          run(of, tile.values + pixel * tile.pitch + c + i, tile.at(pixel) + c + i, first + i,
-              second + i);
-        });
+        if (c + i < tile.channels) add_pixels<1>(tile, pieces, c + i, first + i, second + i);
       }
     }
     const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32;
