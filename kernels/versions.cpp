@@ -39,6 +39,10 @@ constexpr Ladder kLadders[] = {
     {"head_weight_gradients", {"plain", "warp", "block"}},
     {"head_jvp", {"plain", "warp", "block"}},
     {"head_predict", {"plain", "warp", "block"}},
+    {"write_packs", {"plain", "batched"}},
+    {"sgd_step_and_pack", {"plain", "fused"}},
+    {"adam_step_and_pack", {"plain", "fused"}},
+    {"add_scaled_and_pack", {"plain", "fused"}},
 };
 
 constexpr auto kFunctions = [] {
