@@ -1,6 +1,9 @@
 // The fused norm_conv_vjp: conv_norm.h. Its kernels are conv_halo.cuh, run backward with the
 // prologue and the epilogue of conv_norm_vjp.cuh, and the weight gradient.
 #include "kernels/cuda/conv_norm.h"
+
+#include <algorithm>
+
 #include "kernels/cuda/conv_norm_merge.cuh"
 #include "kernels/cuda/conv_norm_run.cuh"
 #include "kernels/cuda/conv_weights.h"
