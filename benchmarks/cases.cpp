@@ -51,8 +51,8 @@ std::string Case::name() const {
 
 std::vector<Case> all_cases(const Device& device, std::int64_t batch) {
   std::vector<Case> all;
-  for (const auto family :
-       {conv_cases, norm_conv_cases, norm_cases, dense_cases, image_cases, optim_cases}) {
+  for (const auto family : {conv_cases, norm_conv_cases, norm_cases, dense_cases, image_cases,
+                            optim_cases, pack_cases}) {
     for (Case& what : family(device, batch)) {
       all.push_back(std::move(what));
       if (device.kind == Device::Kind::cpu || all.back().version != "evenkeel") continue;

@@ -41,6 +41,7 @@ std::vector<Case> image_cases(
     const Device& device,
     std::int64_t batch);  // augment, global pool, subsample, elementwise, convert
 std::vector<Case> optim_cases(const Device& device, std::int64_t batch);  // sgd, adam, add_scaled
+std::vector<Case> pack_cases(const Device& device, std::int64_t batch);   // write_packs, *_and_pack
 
 // A convolution of ResNet-32 for CIFAR; in_c-out_c@HxW of its input, s2 for stride 2.
 struct Layer {

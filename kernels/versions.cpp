@@ -22,6 +22,7 @@ constexpr Ladder kLadders[] = {
     {"conv2d_backward_weights", {"plain", "mma"}},
     {"norm_conv_forward", {"plain", "fused"}},
     {"norm_conv_jvp", {"plain", "fused"}},
+    {"norm_conv_vjp", {"plain", "fused"}},
     {"broadcast", {"plain", "packed"}},
     {"take_rows", {"plain", "packed"}},
     {"augment_images", {"plain", "packed"}},
@@ -38,6 +39,10 @@ constexpr Ladder kLadders[] = {
     {"head_weight_gradients", {"plain", "warp", "block"}},
     {"head_jvp", {"plain", "warp", "block"}},
     {"head_predict", {"plain", "warp", "block"}},
+    {"write_packs", {"plain", "batched"}},
+    {"sgd_step_and_pack", {"plain", "fused"}},
+    {"adam_step_and_pack", {"plain", "fused"}},
+    {"add_scaled_and_pack", {"plain", "fused"}},
 };
 
 constexpr auto kFunctions = [] {

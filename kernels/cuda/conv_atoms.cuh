@@ -3,14 +3,13 @@
 // channels. All three take k-steps of 32 bytes a pixel, so ldmatrix, tiles and packs are the same:
 //
 //   Tf32Atom    8 channels of float32, both factors rounded to tf32 before they come here
-//   SplitAtom   8 channels of float32 in float32's accuracy: x = big + small, both tf32, and
-//               x y = small big + big small + big big, in this order (smallest first); what is
-//               left out is some 2^-22 of the product. An infinity gives NaN.
+//   SplitAtom   8 channels of float32 in float32's accuracy: split_products.cuh
 //   Bf16Atom    16 channels of bf16
 #include <bit>
 #include <cstdint>
 
 #include "kernels/cuda/conv_pack.cuh"
+#include "kernels/cuda/split_products.cuh"
 
 namespace ek::kernels::EK_TARGET {
 
@@ -55,41 +54,24 @@ struct Tf32Atom {
   }
 };
 
-// Four words split in two tf32 each.
-struct SplitWords {
-  std::uint32_t big[4], small[4];
-  __device__ SplitWords() {}
-  __device__ explicit SplitWords(const std::uint32_t (&r)[4]) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const float x = std::bit_cast<float>(r[i]);
-      big[i] = to_tf32(x);
-      small[i] = to_tf32(x - std::bit_cast<float>(big[i]));
-    }
-  }
-};
-
 struct SplitAtom {
   using Element = float;
   static constexpr bool kRounds = false;
-  struct Pixels : SplitWords {
-    __device__ explicit Pixels(const void* row) : SplitWords(PixelFragment(row).r) {}
+  struct Pixels : SplitWords<4> {
+    __device__ explicit Pixels(const void* row) { split(PixelFragment(row).r); }
   };
-  struct Weights : SplitWords {
+  struct Weights : SplitWords<4> {
     __device__ Weights() {}
-    __device__ explicit Weights(const std::uint32_t* fragment)
-        : SplitWords(WeightFragment(fragment).r) {}
+    __device__ explicit Weights(const std::uint32_t* fragment) {
+      split(WeightFragment(fragment).r);
+    }
   };
 
   __device__ static float rounded(float x) { return x; }
   __device__ static void multiply(FragmentSums& c, const Pixels& a, const Weights& b) {
 #pragma unroll
     for (int j = 0; j < 2; ++j) {
-      const std::uint32_t big[2] = {b.big[2 * j], b.big[2 * j + 1]};
-      const std::uint32_t small[2] = {b.small[2 * j], b.small[2 * j + 1]};
-      mma_tf32(c[j], a.small, big);
-      mma_tf32(c[j], a.big, small);
-      mma_tf32(c[j], a.big, big);
+      mma_split(c[j], a, {{b.big[2 * j], b.big[2 * j + 1]}, {b.small[2 * j], b.small[2 * j + 1]}});
     }
   }
 };

@@ -74,9 +74,10 @@ struct StoredTile {
 //   __device__ void operator()(const StoredTile<T>& tile) const;
 //
 // by all threads of the block from one line; it may meet at barriers. Tiles are numbered by shape
-// alone, so partial results by tile may be merged in their order.
+// alone, so partial results by tile may be merged in their order. With kStores the tile is in
+// shared memory alone, and the epilogue writes what it makes of it.
 struct NoEpilogue {
-  static constexpr bool kIdentity = true;
+  static constexpr bool kIdentity = true, kStores = false;
 };
 
 }  // namespace ek::kernels::EK_TARGET

@@ -320,7 +320,7 @@ __global__ void __launch_bounds__(kHaloThreads, kResidentBlocks<Atom, Prologue>)
                            plan.width_log,
                            p,
                            place};
-  store_tile<T, N>(tile, out, p.out_vectors);
+  if constexpr (!Epilogue::kStores) store_tile<T, N>(tile, out, p.out_vectors);
   if constexpr (!Epilogue::kIdentity) epilogue(tile);
 }
 

@@ -48,7 +48,7 @@ void fused_norm_conv_forward(Stream stream, const NormConvShape& shape,
         MomentsEpilogue{pairs});
   });
   if (statistics) {
-    launch_merge<MergeMoments>(stream, tiles, pairs, output.out_mean, output.out_var);
+    launch_merge(stream, tiles, pairs, MergeMoments{output.out_mean, output.out_var});
   }
 }
 

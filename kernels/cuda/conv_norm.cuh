@@ -41,7 +41,11 @@ struct NormChannels {
   template <class T>
   __device__ Pack<T, N> activation(const Pack<T, N>& y, const T* shortcut, std::int64_t at,
                                    bool relu) const {
-    const Pack<float, N> added = values_or_zero<N>(shortcut, at);
+    return activation(y, values_or_zero<N>(shortcut, at), relu);
+  }
+  template <class T>
+  __device__ Pack<T, N> activation(const Pack<T, N>& y, const Pack<float, N>& added,
+                                   bool relu) const {
     Pack<T, N> act;
 #pragma unroll
     for (int i = 0; i < N; ++i) {
@@ -120,7 +124,7 @@ struct TilePairs {
 
 // Statistics of the outputs. Two passes over the tile, so nothing cancels.
 struct MomentsEpilogue : TilePairs {
-  static constexpr bool kIdentity = false;
+  static constexpr bool kIdentity = false, kStores = false;
 
   template <class T>
   __device__ void operator()(const StoredTile<T>& tile) const {

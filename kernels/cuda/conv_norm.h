@@ -1,7 +1,8 @@
 #pragma once
-// norm_conv_forward and norm_conv_jvp (kernels/norm_conv.h) as one pass over the images: the
-// convolution normalises what it reads and takes the statistics of what it writes, which a second,
-// small kernel merges.
+// norm_conv (kernels/norm_conv.h) in the fewest passes over the images. Forward and tangent are
+// one: the convolution normalises what it reads and takes the statistics of what it writes, which a
+// second, small kernel merges. The cotangents are two: backward data, with the derivatives of the
+// statistics on one side and of the activation on the other, and the weight gradient.
 #include "kernels/cuda/primitives.cuh"
 #include "kernels/norm_conv.h"
 
@@ -32,5 +33,33 @@ void fused_norm_conv_jvp(Stream stream, const NormConvShape& shape, const NormCo
                          const NormConvSaved<T>& saved, ConvPack weight,
                          const NormConvTangents<T>& tangents, const NormConvOutput<T>& output,
                          Workspace workspace);
+
+// Whether the cotangents are for `shape`, T = float or bf16: it normalises, has images, a stride of
+// 1 and padding below the kernel's size, and tiles that fit into shared memory.
+template <class T>
+bool fuses_norm_conv_vjp(const NormConvShape& shape);
+
+template <class T>
+std::size_t fused_norm_conv_vjp_workspace_bytes(const NormConvShape& shape);
+
+// dy, dshortcut and dweight are those of channel_stats_vjp, of version halo of
+// conv2d_backward_data, of norm_act_vjp and of conv2d_backward_weights (version mma where act was
+// not kept), bit for bit but for a device compiler's choice of fused multiply-adds; the gradients
+// of channels are sums in another order. For shapes that fuses_norm_conv_vjp names and a dy that is
+// wanted, else Error. dshortcut may be dact; no other gradient may lie on what is read.
+template <class T>
+void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormConvInput<T>& input,
+                         const NormConvSaved<T>& saved, ConvPack weight,
+                         const NormConvCotangents<T>& cotangents,
+                         const NormConvGradients<T>& gradients, Workspace workspace);
+
+// What of it is the weight gradient of an activation that was not kept: the version mma of
+// conv2d_backward_weights, its workspace with it, which computes the activation where it reads y.
+// For shapes that fuses_norm_weights names.
+template <class T>
+bool fuses_norm_weights(const Conv2dShape& shape);
+template <class T>
+void norm_backward_weights(Stream stream, const NormConvShape& shape, const NormConvInput<T>& input,
+                           const T* dout, float* dweight, Workspace workspace);
 
 }  // namespace ek::kernels::EK_TARGET

@@ -1,6 +1,6 @@
 #pragma once
-// From the tiles' numbers to those of a channel; and what the two fused passes of norm_conv share
-// on the host.
+// From the tiles' numbers to those of a channel; and what the fused passes of norm_conv share on
+// the host.
 #include "kernels/cuda/conv_norm.cuh"
 #include "kernels/cuda/conv_versions.cuh"
 
@@ -9,25 +9,35 @@ namespace {
 
 constexpr int kMergeThreads = 128;
 
-// Chan's formula: mean and M2 of both.
+// A rule merges the pairs of more and more rows, and at last stores what follows for a channel.
+// This one is Chan's formula: mean and M2 of both.
 struct MergeMoments {
+  float *mean, *var;
+
   __device__ static void merge(double count, double (&a)[2], double more, const double (&b)[2]) {
     const double delta = b[0] - a[0], share = more / (count + more);
     a[0] += delta * share;
     a[1] += b[1] + delta * delta * count * share;
   }
-  __device__ static TilePair finish(double rows, const double (&a)[2]) {
-    return {float(a[0]), float(a[1] / rows)};
+  __device__ void finish(int c, double rows, const double (&a)[2]) const {
+    mean[c] = float(a[0]);
+    var[c] = float(a[1] / rows);
   }
 };
 
-struct MergeTangentSums {
+struct MergeSums {
   __device__ static void merge(double, double (&a)[2], double, const double (&b)[2]) {
     a[0] += b[0];
     a[1] += b[1];
   }
-  __device__ static TilePair finish(double rows, const double (&a)[2]) {
-    return {float(a[0] / rows), float(2 * a[1] / rows)};
+};
+
+struct MergeTangentSums : MergeSums {
+  float *mean, *var;
+
+  __device__ void finish(int c, double rows, const double (&a)[2]) const {
+    mean[c] = float(a[0] / rows);
+    var[c] = float(2 * a[1] / rows);
   }
 };
 
@@ -35,14 +45,14 @@ struct MergeTangentSums {
 // double.
 template <class Rule>
 __global__ void __launch_bounds__(kMergeThreads)
-    merge_tiles(std::int64_t tiles, TilePairs of, float* first, float* second) {
+    merge_tiles(std::int64_t tiles, TilePairs of, Rule rule) {
   const int lane = int(threadIdx.x) % 32;
   const int c = int(blockIdx.x) * (kMergeThreads / 32) + int(threadIdx.x) / 32;
   if (c >= of.channels) return;
   double rows = 0, total[2] = {0, 0};
   const auto merge = [&](double more_rows, const double(&more)[2]) {
     if (more_rows == 0) return;
-    Rule::merge(rows, total, more_rows, more);
+    rule.merge(rows, total, more_rows, more);
     rows += more_rows;
   };
   for (std::int64_t tile = lane; tile < tiles; tile += 32) {
@@ -56,19 +66,14 @@ __global__ void __launch_bounds__(kMergeThreads)
                             __shfl_down_sync(0xFFFFFFFF, total[1], distance)};
     merge(more_rows, more);
   }
-  if (lane == 0) {
-    const TilePair result = Rule::finish(rows, total);
-    first[c] = result.first;
-    second[c] = result.second;
-  }
+  if (lane == 0) rule.finish(c, rows, total);
 }
 
 template <class Rule>
-void launch_merge(Stream stream, std::int64_t tiles, const TilePairs& pairs, float* first,
-                  float* second) {
+void launch_merge(Stream stream, std::int64_t tiles, const TilePairs& pairs, const Rule& rule) {
   constexpr int warps = kMergeThreads / 32;
   const dim3 grid(unsigned((pairs.channels + warps - 1) / warps));
-  launch<&merge_tiles<Rule>>({grid, dim3(kMergeThreads), 0, stream}, tiles, pairs, first, second);
+  launch<&merge_tiles<Rule>>({grid, dim3(kMergeThreads), 0, stream}, tiles, pairs, rule);
 }
 
 // The numbers of `tiles` tiles in a workspace: pairs, then counts.

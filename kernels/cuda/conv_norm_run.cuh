@@ -1,6 +1,7 @@
 #pragma once
 // The instances of the fused convolutions by atom, each in a file of its own.
 #include "kernels/cuda/conv_norm_tangent.cuh"
+#include "kernels/cuda/conv_norm_vjp.cuh"
 #include "kernels/cuda/conv_problem.cuh"
 
 namespace ek::kernels::EK_TARGET {
@@ -13,6 +14,12 @@ template <class Atom, class T = typename Atom::Element>
 void norm_convolve_tangent(Stream stream, const ConvProblem& problem, const ConvSources<T>& sources,
                            T* out, const NormTangentPrologue<T>& prologue,
                            const TangentMomentsEpilogue<T>& epilogue);
+
+// Of a problem of backward data.
+template <class Atom, class T = typename Atom::Element>
+void norm_convolve_vjp(Stream stream, const ConvProblem& problem, const ConvSources<T>& sources,
+                       T* out, const StatsPrologue<T>& prologue,
+                       const ActivationEpilogue<T>& epilogue);
 
 template <>
 void norm_convolve<Tf32Atom>(Stream, const ConvProblem&, const ConvSources<float>&, float*,
@@ -35,5 +42,14 @@ template <>
 void norm_convolve_tangent<Bf16Atom>(Stream, const ConvProblem&, const ConvSources<bf16>&, bf16*,
                                      const NormTangentPrologue<bf16>&,
                                      const TangentMomentsEpilogue<bf16>&);
+template <>
+void norm_convolve_vjp<Tf32Atom>(Stream, const ConvProblem&, const ConvSources<float>&, float*,
+                                 const StatsPrologue<float>&, const ActivationEpilogue<float>&);
+template <>
+void norm_convolve_vjp<SplitAtom>(Stream, const ConvProblem&, const ConvSources<float>&, float*,
+                                  const StatsPrologue<float>&, const ActivationEpilogue<float>&);
+template <>
+void norm_convolve_vjp<Bf16Atom>(Stream, const ConvProblem&, const ConvSources<bf16>&, bf16*,
+                                 const StatsPrologue<bf16>&, const ActivationEpilogue<bf16>&);
 
 }  // namespace ek::kernels::EK_TARGET

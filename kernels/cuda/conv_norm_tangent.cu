@@ -67,7 +67,7 @@ void fused_norm_conv_jvp(Stream stream, const NormConvShape& shape, const NormCo
         TangentMomentsEpilogue<T>{pairs, saved.out, saved.out_mean});
   });
   if (statistics) {
-    launch_merge<MergeTangentSums>(stream, tiles, pairs, output.out_mean, output.out_var);
+    launch_merge(stream, tiles, pairs, MergeTangentSums{{}, output.out_mean, output.out_var});
   }
 }
 

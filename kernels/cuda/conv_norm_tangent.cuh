@@ -72,7 +72,7 @@ struct NormTangentPrologue {
 // Tangents of the statistics need, of each channel, the sums of out' and of (out - mean) out'.
 template <class T>
 struct TangentMomentsEpilogue : TilePairs {
-  static constexpr bool kIdentity = false;
+  static constexpr bool kIdentity = false, kStores = false;
   const T* out;
   const float* mean;
 

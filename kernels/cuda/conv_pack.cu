@@ -1,10 +1,9 @@
-// Packs of convolution weights: conv_pack.cuh has the layout. Rounding to tf32 or bf16 happens
-// here, once, and not in the kernels that read the fragments.
-#include "kernels/cuda/conv_pack.cuh"
-
+// Packs of convolution weights, one by one: conv_pack.cuh has the layout. Many at a time are
+// weight_packs.cu's.
 #include <algorithm>
 
 #include "kernels/arguments.h"
+#include "kernels/cuda/weight_packs.cuh"
 
 namespace ek::kernels {
 namespace EK_TARGET {
@@ -13,21 +12,6 @@ namespace {
 constexpr int kThreads = 256;
 constexpr std::int64_t kMostBlocks = 1 << 16;
 
-// Weight (in, out, tap) of a merged group as the pass sees it; zero off the diagonal of its parts
-// and beyond its channels.
-template <class T>
-__device__ float weight_at(const PackLayout& l, const float* ohwi, int group, int in, int out,
-                           int tap) {
-  if (in >= l.in_c || out >= l.out_c || in / l.part_in != out / l.part_out) return 0;
-  const int part = group * l.merged + in / l.part_in;
-  const int i = in % l.part_in, o = out % l.part_out;
-  if (l.backward) {
-    return ohwi[((std::int64_t(part) * l.part_in + i) * l.taps + l.taps - 1 - tap) * l.part_out +
-                o];
-  }
-  return ohwi[((std::int64_t(part) * l.part_out + o) * l.taps + tap) * l.part_in + i];
-}
-
 // One thread, one word of the pack.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
@@ -35,20 +19,7 @@ __global__ void __launch_bounds__(kThreads)
   const std::int64_t step = std::int64_t(gridDim.x) * kThreads;
   for (std::int64_t i = std::int64_t(blockIdx.x) * kThreads + threadIdx.x;
        i < l.fragments() * kFragmentWords; i += step) {
-    const FragmentElement e = fragment_element<T>(int(i % kFragmentWords));
-    std::int64_t rest = i / kFragmentWords;
-    const int tap = int(rest % l.taps);
-    rest /= l.taps;
-    const int in = int(rest % l.steps) * kStepChannels<T> + e.k;
-    rest /= l.steps;
-    const int out = int(rest % l.blocks) * kBlockColumns + e.column, group = int(rest / l.blocks);
-    const float value = weight_at<T>(l, ohwi, group, in, out, tap);
-    if constexpr (std::is_same_v<T, bf16>) {
-      pack[i] = to_bf16x2(value, weight_at<T>(l, ohwi, group, in + 1, out, tap));
-    } else {
-      pack[i] =
-          products == FloatProducts::tf32 ? to_tf32(value) : std::bit_cast<std::uint32_t>(value);
-    }
+    pack[i] = pack_word<T>(l, products, ohwi, i);
   }
 }
 

@@ -37,6 +37,7 @@ struct PackLayout {
   int blocks, steps, taps;
   bool backward;
 
+  PackLayout() = default;
   __host__ __device__ PackLayout(const Conv2dShape& s, bool backward, int step_channels)
       : merged(1), taps(int(s.kernel_h * s.kernel_w)), backward(backward) {
     part_in = int((backward ? s.out_c : s.in_c) / s.groups);
@@ -49,6 +50,10 @@ struct PackLayout {
     blocks = (out_c + kBlockColumns - 1) / kBlockColumns;
     steps = (in_c + step_channels - 1) / step_channels;
   }
+  // Channels of a group as the OHWI weights have them, whatever the pass.
+  __host__ __device__ int weight_inputs() const { return backward ? part_out : part_in; }
+  __host__ __device__ int weight_outputs() const { return backward ? part_in : part_out; }
+
   __host__ __device__ std::int64_t fragments() const {
     return std::int64_t(groups) * blocks * steps * taps;
   }
@@ -82,28 +87,33 @@ __host__ __device__ FragmentElement fragment_element(int word) {
   return {(lane % 4 + 4 * r) * pairs, word / 2 % 2 * 8 + lane / 4};
 }
 
-// Weight (o, tap, c) of an OHWI tensor, c within its group, out of a pack (float, bf16) or of the
-// tensor itself (double).
+// Where weight (o, tap, c) of an OHWI tensor, c within its group, lies in a pack: which element of
+// T.
+template <class T>
+__device__ std::int64_t pack_place(const PackLayout& l, int o, int tap, int c) {
+  const int part_o = l.weight_outputs(), part_c = l.weight_inputs();
+  const int part = o / part_o % l.merged, group = o / part_o / l.merged;
+  const int of_o = part * part_o + o % part_o, of_c = part * part_c + c;
+  const int in = l.backward ? of_o : of_c, out = l.backward ? of_c : of_o;
+  const int at = l.backward ? l.taps - 1 - tap : tap;
+  const std::int64_t fragment = l.fragment(group, out / kBlockColumns, in / kStepChannels<T>, at);
+  const FragmentPlace place = fragment_place<T>(in % kStepChannels<T>, out % kBlockColumns);
+  constexpr int to_a_word = int(sizeof(std::uint32_t) / sizeof(T));
+  return (fragment * kFragmentWords + place.word) * to_a_word + place.half;
+}
+
+// Weight (o, tap, c) out of a pack (float, bf16) or of the tensor itself (double).
 template <class T>
 struct PackedWeights {
   const void* data;
   PackLayout layout;
 
   __device__ Acc<T> operator()(int o, int tap, int c) const {
-    const int part_o = layout.backward ? layout.part_in : layout.part_out;
-    const int part_c = layout.backward ? layout.part_out : layout.part_in;
     if constexpr (std::is_same_v<T, double>) {
-      return static_cast<const double*>(data)[(std::int64_t(o) * layout.taps + tap) * part_c + c];
+      const std::int64_t row = std::int64_t(o) * layout.taps + tap;
+      return static_cast<const double*>(data)[row * layout.weight_inputs() + c];
     } else {
-      const int part = o / part_o % layout.merged, group = o / part_o / layout.merged;
-      const int of_o = part * part_o + o % part_o, of_c = part * part_c + c;
-      const int in = layout.backward ? of_o : of_c, out = layout.backward ? of_c : of_o;
-      const int at = layout.backward ? layout.taps - 1 - tap : tap;
-      const std::int64_t fragment =
-          layout.fragment(group, out / kBlockColumns, in / kStepChannels<T>, at);
-      const FragmentPlace place = fragment_place<T>(in % kStepChannels<T>, out % kBlockColumns);
-      const auto* words = static_cast<const std::uint32_t*>(data) + fragment * kFragmentWords;
-      return widened(reinterpret_cast<const T*>(words + place.word)[place.half]);
+      return widened(static_cast<const T*>(data)[pack_place<T>(layout, o, tap, c)]);
     }
   }
 };

@@ -8,11 +8,31 @@
 // registers over the block's whole share of the tiles; then the warps that took other pixels of the
 // same sums are added in order, and each split of the pixels writes its own partial gradient.
 // Beyond the image, and beyond the channels, the tiles hold zeros.
+//
+// What the windows are of may be computed where x is loaded, by a prologue as small as this one:
+//
+//   template <int channels> struct Factors    of a block's channels, in shared memory; with
+//   template <int channels>                   fill, run by all threads before a barrier, for the
+//   __device__ void fill(Factors<channels>& factors, int channel, int existing) const;
+//                                             `existing` ones from `channel` (of all groups) on
+//   template <int N, int channels>
+//   __device__ void operator()(const Factors<channels>& factors, int column, Pack<T, N>& values,
+//                              std::int64_t at) const;
+//
+// which replaces N neighbouring channels, from the block's channel `column` on, of the pixel of x
+// at element `at`. Zeros beyond the image do not pass through it.
 #include "kernels/cuda/conv_weights_plan.cuh"
 #include "kernels/cuda/packs.cuh"
 
 namespace ek::kernels::EK_TARGET {
 namespace {
+
+// Windows of x itself.
+struct NoWindowPrologue {
+  static constexpr bool kIdentity = true;
+  template <int channels>
+  struct Factors {};
+};
 
 struct PixelOffsets {
   alignas(16) SharedArray<int, kTilePixels> of_pixel;  // of an output pixel's window in the halo
@@ -30,8 +50,9 @@ struct GradientShare {
         tap(int(blockIdx.y) % p.tap_blocks * Block::taps) {}
 };
 
-// One thread's part of a tile: visit(run, to, tensor, from, valid) for runs of N elements, from
-// tensor[from] to `to` in shared memory. Not valid: beyond the image or the channels, a zero.
+// One thread's part of a tile: visit(run, column, to, tensor, from, valid) for runs of N elements,
+// from tensor[from] to `to` in shared memory, where they are the block's channels (or rows) from
+// `column` on. Not valid: beyond the image or the channels, a zero.
 template <int N>
 using Run = std::integral_constant<int, N>;
 
@@ -49,7 +70,8 @@ __device__ void for_own_x(const GradientPlan& p, const GradientShare<Block>& sha
     const bool valid = h >= 0 && h < p.in_h && w >= 0 && w < p.in_w && c < p.set_in;
     const std::int64_t from =
         ((image * p.in_h + h) * p.in_w + w) * p.in_c + share.set * p.set_in + c;
-    visit(Run<N>(), to + pixel * Block::channel_pitch + i % runs * N, x, from, valid);
+    const int column = i % runs * N;
+    visit(Run<N>(), column, to + pixel * Block::channel_pitch + column, x, from, valid);
   }
 }
 template <class Block, int N, class T, class Visit>
@@ -66,24 +88,26 @@ __device__ void for_own_dy(const GradientPlan& p, const GradientShare<Block>& sh
     const bool valid = pixel < p.tile_h * p.tile_w && h < p.out_h && w < p.out_w && c < p.set_out;
     const std::int64_t from =
         ((image * p.out_h + h) * p.out_w + w) * p.out_c + share.set * p.set_out + c;
-    visit(Run<N>(), to + pixel * Block::row_pitch + i % runs * N, dy, from, valid);
+    const int column = i % runs * N;
+    visit(Run<N>(), column, to + pixel * Block::row_pitch + column, dy, from, valid);
   }
 }
 // x comes first in a buffer, then dy.
-template <class Block, class T, class Visit>
+template <class Block, class T, class VisitX, class VisitDy>
 __device__ void for_own(const GradientPlan& p, const GradientShare<Block>& share, std::int64_t tile,
-                        const T* x, const T* dy, T* buffer, const Visit& visit) {
+                        const T* x, const T* dy, T* buffer, const VisitX& visit_x,
+                        const VisitDy& visit_dy) {
   constexpr int N = 16 / int(sizeof(T));
   T* const rows = buffer + p.halo_h * p.halo_w * Block::channel_pitch;
   if (p.packed_x) {
-    for_own_x<Block, N>(p, share, tile, x, buffer, visit);
+    for_own_x<Block, N>(p, share, tile, x, buffer, visit_x);
   } else {
-    for_own_x<Block, 1>(p, share, tile, x, buffer, visit);
+    for_own_x<Block, 1>(p, share, tile, x, buffer, visit_x);
   }
   if (p.packed_dy) {
-    for_own_dy<Block, N>(p, share, tile, dy, rows, visit);
+    for_own_dy<Block, N>(p, share, tile, dy, rows, visit_dy);
   } else {
-    for_own_dy<Block, 1>(p, share, tile, dy, rows, visit);
+    for_own_dy<Block, 1>(p, share, tile, dy, rows, visit_dy);
   }
 }
 
@@ -91,31 +115,48 @@ __device__ void for_own(const GradientPlan& p, const GradientShare<Block>& share
 template <class Block, class T>
 __device__ void fetch(const GradientPlan& p, const GradientShare<Block>& share, std::int64_t tile,
                       const T* x, const T* dy, T* buffer) {
-  for_own<Block>(p, share, tile, x, dy, buffer,
-                 [](auto run, T* to, const T* tensor, std::int64_t from, bool valid) {
-                   const T* const source = valid ? tensor + from : tensor;
-                   if constexpr (run.value * sizeof(T) == 16) {
-                     cp_async_16_or_zero(to, source, valid);
-                   } else if constexpr (sizeof(T) == 4) {
-                     cp_async_4_or_zero(to, source, valid);
-                   } else {
-                     *to = valid ? *source : T{};
-                   }
-                 });
+  const auto copy = [](auto run, int, T* to, const T* tensor, std::int64_t from, bool valid) {
+    const T* const source = valid ? tensor + from : tensor;
+    if constexpr (run.value * sizeof(T) == 16) {
+      cp_async_16_or_zero(to, source, valid);
+    } else if constexpr (sizeof(T) == 4) {
+      cp_async_4_or_zero(to, source, valid);
+    } else {
+      *to = valid ? *source : T{};
+    }
+  };
+  for_own<Block>(p, share, tile, x, dy, buffer, copy, copy);
   cp_async_commit();
 }
 
-// Rounds what this thread has copied, once for all taps that read it.
-template <class Block>
-__device__ void round_own(const GradientPlan& p, const GradientShare<Block>& share, float* buffer) {
-  const float* const none = nullptr;
-  for_own<Block>(p, share, 0, none, none, buffer,
-                 [](auto run, float* to, const float*, std::int64_t, bool) {
-                   Pack<float, run.value> pack = load_pack<run.value>(to);
+// Finishes what this thread has copied, once for all taps that read it: the prologue, and rounding.
+template <class Product, class Block, class Prologue, class T = typename Product::Element>
+__device__ void finish_own(const GradientPlan& p, const GradientShare<Block>& share,
+                           std::int64_t tile, const Prologue& prologue,
+                           const typename Prologue::template Factors<Block::channels>& factors,
+                           T* buffer) {
+  if constexpr (!Product::rounds && Prologue::kIdentity) return;
+  const auto finish = [](T* to, auto pack) {
+    if constexpr (Product::rounds) {
 #pragma unroll
-                   for (float& v : pack.values) v = std::bit_cast<float>(to_tf32(v));
-                   store_pack<run.value>(to, pack);
-                 });
+      for (T& v : pack.values) v = std::bit_cast<T>(to_tf32(v));
+    }
+    store_pack<decltype(pack)::size>(to, pack);
+  };
+  const T* const none = nullptr;
+  for_own<Block>(
+      p, share, tile, none, none, buffer,
+      [&](auto run, [[maybe_unused]] int column, T* to, const T*,
+          [[maybe_unused]] std::int64_t from, [[maybe_unused]] bool valid) {
+        auto pack = load_pack<run.value>(to);
+        if constexpr (!Prologue::kIdentity) {
+          if (valid) prologue(factors, column, pack, from);
+        }
+        finish(to, pack);
+      },
+      [&](auto run, int, T* to, const T*, std::int64_t, bool) {
+        if constexpr (Product::rounds) finish(to, load_pack<run.value>(to));
+      });
 }
 
 // sums += dy (turned) times windows, for one tile.
@@ -171,10 +212,10 @@ __device__ void add_warps(float* shared,
 }
 
 // partials [splits, weights]
-template <class Product, class Block>
+template <class Product, class Block, class Prologue>
 __global__ void __launch_bounds__(Block::threads)
     gradient_mma(GradientPlan p, const typename Product::Element* x,
-                 const typename Product::Element* dy, float* partials) {
+                 const typename Product::Element* dy, float* partials, Prologue prologue) {
   using T = typename Product::Element;
   PixelOffsets& offsets = shared_memory<PixelOffsets>();
   T* const shared = reinterpret_cast<T*>(&offsets + 1);
@@ -183,6 +224,14 @@ __global__ void __launch_bounds__(Block::threads)
   for (int i = int(threadIdx.x); i < p.depth; i += Block::threads) {
     const int h = i / p.tile_w * p.stride_h / p.step_h, w = i % p.tile_w * p.stride_w / p.step_w;
     offsets.of_pixel[i] = i < p.tile_h * p.tile_w ? (h * p.halo_w + w) * Block::channel_pitch : 0;
+  }
+  using Factors = typename Prologue::template Factors<Block::channels>;
+  EK_SHARED(factors, Factors);
+  if constexpr (!Prologue::kIdentity) {
+    const int left = p.set_in - share.channel;
+    prologue.fill(factors, share.set * p.set_in + share.channel,
+                  left < Block::channels ? left : Block::channels);
+    __syncthreads();
   }
   int tap_offset[Block::taps];
 #pragma unroll
@@ -203,7 +252,7 @@ __global__ void __launch_bounds__(Block::threads)
     } else {
       cp_async_wait<0>();
     }
-    if constexpr (Product::rounds) round_own<Block>(p, share, now);
+    finish_own<Product>(p, share, tile, prologue, factors, now);
     __syncthreads();
     add_tile<Product, Block>(p, offsets, now, tap_offset, sums);
     __syncthreads();

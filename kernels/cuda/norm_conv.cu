@@ -1,8 +1,8 @@
 // norm_conv; kernels/norm_conv.h states the maths. Its versions:
 //   plain  each pass runs the kernels of norm.h and conv.h one after another; what passes between
 //          them lies in the workspace as whole tensors
-//   fused  forward and jvp in one pass over the images, conv_norm.h; float and bf16, by default
-//          where that serves
+//   fused  forward and jvp in one pass over the images, vjp in two, conv_norm.h; float and bf16, by
+//          default where that serves (vjp: not where dweight alone is wanted, nor at stride 2)
 #include "kernels/norm_conv.h"
 
 #include <algorithm>
@@ -44,25 +44,35 @@ const T* activation(Stream stream, const NormConvShape& s, const NormConvInput<T
   return act;
 }
 
-// Whether the version fused runs: named, or served. `kept`: the activation, or its tangent.
-template <class T>
-bool runs_fused(const char* op, const NormConvShape& shape, bool kept) {
+// Whether the version fused runs: named, or served.
+template <class T, class Serves>
+bool runs_fused(const char* op, const Serves& serves) {
   const int named = named_version(op);
   if constexpr (std::is_same_v<T, double>) {
     require_argument(named <= 0, "norm_conv: of float64 the version plain (0) alone expected",
                      std::int64_t(named));
     return false;
   } else {
-    return named < 0 ? fuses_norm_conv<T>(shape, kept) : named == 1;
+    return named < 0 ? serves() : named == 1;
   }
 }
-
+// Of forward and jvp. `kept`: the activation, or its tangent.
 template <class T>
-std::size_t fused_bytes(const NormConvShape& shape) {
+bool runs_fused(const char* op, const NormConvShape& shape, bool kept) {
+  return runs_fused<T>(op, [&] { return fuses_norm_conv<T>(shape, kept); });
+}
+
+// The larger one of what plain wants and of what fused does, where it is.
+template <class T>
+std::size_t with_fused(std::size_t plain, NormConvPass pass, const NormConvShape& shape) {
   if constexpr (std::is_same_v<T, double>) {
-    return 0;
+    return plain;
+  } else if (pass == NormConvPass::vjp) {
+    return fuses_norm_conv_vjp<T>(shape)
+               ? std::max(plain, fused_norm_conv_vjp_workspace_bytes<T>(shape))
+               : plain;
   } else {
-    return fused_norm_conv_workspace_bytes<T>(shape);
+    return std::max(plain, fused_norm_conv_workspace_bytes<T>(shape));
   }
 }
 
@@ -79,19 +89,21 @@ std::size_t norm_conv_workspace_bytes(const NormConvShape& shape, NormConvPass p
   const std::size_t out = padded_bytes<T>(s.output_size());
   const std::size_t in_sums = norm_workspace_bytes<B, T>(in_rows(shape), s.in_c);
   const std::size_t out_sums = norm_workspace_bytes<B, T>(out_rows(shape), s.out_c);
+  std::size_t plain = 0;
   switch (pass) {
     case NormConvPass::forward:
-      return std::max(fused_bytes<T>(shape), in + std::max(conv(Conv2dPass::forward), out_sums));
+      plain = in + std::max(conv(Conv2dPass::forward), out_sums);
+      break;
     case NormConvPass::vjp:
-      return in + out +
-             std::max(
-                 {conv(Conv2dPass::backward_weights), conv(Conv2dPass::backward_data), in_sums});
+      plain =
+          in + out +
+          std::max({conv(Conv2dPass::backward_weights), conv(Conv2dPass::backward_data), in_sums});
+      break;
     case NormConvPass::jvp:
-      return std::max(
-          fused_bytes<T>(shape),
-          2 * in + std::max({conv(Conv2dPass::forward), conv(Conv2dPass::tangent), out_sums}));
+      plain = 2 * in + std::max({conv(Conv2dPass::forward), conv(Conv2dPass::tangent), out_sums});
+      break;
   }
-  return 0;
+  return with_fused<T>(plain, pass, shape);
 }
 
 template <class B, class T>
@@ -127,6 +139,13 @@ void norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormConvInpu
                    Workspace workspace) {
   using namespace EK_TARGET;
   const Conv2dShape& s = shape.conv;
+  const auto served = [&] { return gradients.dy && fuses_norm_conv_vjp<T>(shape); };
+  if (runs_fused<T>("norm_conv_vjp", served)) {
+    if constexpr (!std::is_same_v<T, double>) {
+      fused_norm_conv_vjp<T>(stream, shape, input, saved, weight, cotangents, gradients, workspace);
+    }
+    return;
+  }
   Scratch scratch(workspace, "norm_conv_vjp: expected a larger workspace");
   const T* dout = cotangents.dout;
   if (cotangents.dout_mean) {

@@ -4,9 +4,7 @@
 // (g + 8, 2t + 1). Three ways:
 //
 //   Tf32Product    8 steps of k; the elements were rounded to tf32 before they came here
-//   SplitProduct   8 steps of k in float32's accuracy: x = big + small, both tf32, and
-//                  x y = small big + big small + big big, smallest first; what is left out is some
-//                  2^-22 of the product. An infinity gives NaN.
+//   SplitProduct   8 steps of k in float32's accuracy: split_products.cuh
 //   Bf16Product    16 steps of k; ldmatrix turns the elements, which move by 16 bits
 //
 // With rows 8 or 24 words (an odd multiple of 16 bytes for bf16) apart modulo 32 no two lanes meet
@@ -14,7 +12,7 @@
 #include <bit>
 #include <cstdint>
 
-#include "kernels/cuda/primitives.cuh"
+#include "kernels/cuda/split_products.cuh"
 
 namespace ek::kernels::EK_TARGET {
 
@@ -90,43 +88,27 @@ struct Tf32Product {
   __device__ static void multiply(float (&c)[4], const A& a, const B& b) { mma_tf32(c, a.r, b.r); }
 };
 
-template <int N>
-struct SplitFragment {
-  FragmentWords<N> big, small;
-  __device__ void split(const float (&x)[N]) {
-#pragma unroll
-    for (int i = 0; i < N; ++i) {
-      big.r[i] = to_tf32(x[i]);
-      small.r[i] = to_tf32(x[i] - std::bit_cast<float>(big.r[i]));
-    }
-  }
-};
-
 struct SplitProduct {
   using Element = float;
   static constexpr int depth = 8;
   static constexpr bool rounds = false;
   using Rows = FloatRows;
 
-  struct A : SplitFragment<4> {
+  struct A : SplitWords<4> {
     __device__ void load(const float* a, int pitch) {
       FloatA raw;
       raw.load(a, pitch);
       split(raw.r);
     }
   };
-  struct B : SplitFragment<2> {
+  struct B : SplitWords<2> {
     __device__ void load(const FloatRows& rows, int column) {
       FloatB raw;
       raw.load(rows, column);
       split(raw.r);
     }
   };
-  __device__ static void multiply(float (&c)[4], const A& a, const B& b) {
-    mma_tf32(c, a.small.r, b.big.r);
-    mma_tf32(c, a.big.r, b.small.r);
-    mma_tf32(c, a.big.r, b.big.r);
-  }
+  __device__ static void multiply(float (&c)[4], const A& a, const B& b) { mma_split(c, a, b); }
 };
 
 struct Bf16Product {

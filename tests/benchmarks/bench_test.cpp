@@ -128,7 +128,11 @@ TEST_CASE("ek-bench: --list names every family and runs nothing") {
                              "convert",
                              "sgd",
                              "adam",
-                             "add_scaled"}) {
+                             "add_scaled",
+                             "write_packs",
+                             "sgd_step_and_pack",
+                             "adam_step_and_pack",
+                             "add_scaled_and_pack"}) {
     CAPTURE(family);
     CHECK(contains("\n" + run.out, "\n" + std::string(family) + "/"));
   }

@@ -1,0 +1,131 @@
+// The fused norm_conv_vjp: conv_norm.h. Its kernels are conv_halo.cuh, run backward with the
+// prologue and the epilogue of conv_norm_vjp.cuh, and the weight gradient.
+#include "kernels/cuda/conv_norm.h"
+
+#include <algorithm>
+
+#include "kernels/cuda/conv_norm_merge.cuh"
+#include "kernels/cuda/conv_norm_run.cuh"
+#include "kernels/cuda/conv_weights.h"
+#include "kernels/cuda/scratch.h"
+
+namespace ek::kernels::EK_TARGET {
+namespace {
+
+template <class T>
+ConvProblem backward_problem(const Conv2dShape& s, const T* dout, const T* dy) {
+  return conv_problem<T>(s, true, dout, nullptr, dy);
+}
+
+template <class T>
+HaloPlan backward_plan(const Conv2dShape& s) {
+  return halo_plan<T>(backward_problem<T>(s, nullptr, nullptr), 1);
+}
+
+std::int64_t bytes_of_pairs(std::int64_t tiles, std::int64_t channels) {
+  return std::int64_t(pairs_bytes(tiles, channels));
+}
+
+// From the sums of g and of g (y - mean), as norm_act_vjp has it.
+struct MergeCotangentSums : MergeSums {
+  const float *var, *gamma;
+  double eps;
+  float *dmean, *dvar, *dgamma, *dbeta;
+
+  __device__ void finish(int c, double, const double (&sums)[2]) const {
+    const double r = 1 / std::sqrt(double(var[c]) + eps);
+    const double scale = double(gamma[c]) * r, of_gamma = r * sums[1];
+    dbeta[c] = float(sums[0]);
+    dgamma[c] = float(of_gamma);
+    dmean[c] = float(-scale * sums[0]);
+    dvar[c] = float(-0.5 * scale * r * of_gamma);
+  }
+};
+
+}  // namespace
+
+template <class T>
+bool fuses_norm_conv_vjp(const NormConvShape& shape) {
+  const Conv2dShape& s = shape.conv;
+  return shape.normalizes && s.batch > 0 &&
+         covers_input(backward_problem<T>(s, nullptr, nullptr)) &&
+         backward_plan<T>(s).shared_bytes <= kMostSharedBytes && fuses_norm_weights<T>(s);
+}
+
+template <class T>
+std::size_t fused_norm_conv_vjp_workspace_bytes(const NormConvShape& shape) {
+  const Conv2dShape& s = shape.conv;
+  return padded_bytes<T>(s.output_size()) +
+         std::max(padded_bytes<unsigned char>(bytes_of_pairs(backward_plan<T>(s).tiles(), s.in_c)),
+                  backward_weights_workspace_bytes<T>(s));
+}
+
+template <class T>
+void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormConvInput<T>& input,
+                         const NormConvSaved<T>& saved, ConvPack weight,
+                         const NormConvCotangents<T>& cotangents,
+                         const NormConvGradients<T>& gradients, Workspace workspace) {
+  const Conv2dShape& s = shape.conv;
+  check_shape(s, "norm_conv_vjp");
+  require_argument(gradients.dy != nullptr,
+                   "norm_conv_vjp, fused: a gradient of y that is wanted expected",
+                   std::int64_t(0));
+  require_argument(fuses_norm_conv_vjp<T>(shape),
+                   "norm_conv_vjp, fused: a shape that fuses_norm_conv_vjp names expected, for a "
+                   "stride of",
+                   s.stride_h);
+  Scratch scratch(workspace, "norm_conv_vjp, fused: a larger workspace expected");
+  const bool statistics = cotangents.dout_mean != nullptr;
+  T* const stored = statistics ? scratch.take<T>(s.output_size()) : nullptr;
+  const std::int64_t tiles = backward_plan<T>(s).tiles();
+  // Merged before the weight gradient takes the same workspace.
+  Scratch for_pairs(scratch.rest(), "norm_conv_vjp, fused: a larger workspace expected");
+  const std::int64_t bytes = bytes_of_pairs(tiles, s.in_c);
+  const TilePairs pairs =
+      pairs_in({for_pairs.take<unsigned char>(bytes), std::size_t(bytes)}, tiles, s.in_c);
+
+  ConvProblem p = backward_problem<T>(s, cotangents.dout, gradients.dy);
+  const StatsPrologue<T> prologue{statistics ? saved.out : nullptr,
+                                  saved.out_mean,
+                                  cotangents.dout_mean,
+                                  cotangents.dout_var,
+                                  float(1 / double(s.batch * s.out_h() * s.out_w())),
+                                  stored};
+  p.in_vectors = p.in_vectors && aligned_to_16(prologue.out, stored);
+  const bool vectors = p.out_vectors && aligned_to_16(input.y, input.shortcut, saved.act,
+                                                      cotangents.dact, gradients.dshortcut);
+  with_atom<T>(s.products, [&](auto atom) {
+    norm_convolve_vjp<decltype(atom)>(
+        stream, p, {source_of(cotangents.dout, weight), {}, 1}, gradients.dy, prologue,
+        ActivationEpilogue<T>{pairs, input, saved.act, cotangents.dact, gradients.dy,
+                              gradients.dshortcut, float(shape.eps), shape.relu, vectors});
+  });
+  launch_merge(stream, tiles, pairs,
+               MergeCotangentSums{{},
+                                  input.var,
+                                  input.gamma,
+                                  shape.eps,
+                                  gradients.dmean,
+                                  gradients.dvar,
+                                  gradients.dgamma,
+                                  gradients.dbeta});
+
+  const T* dout = statistics ? stored : cotangents.dout;
+  if (saved.act) {
+    conv2d_backward_weights<Backend, T>(stream, s, saved.act, dout, gradients.dweight,
+                                        scratch.rest());
+  } else {
+    norm_backward_weights<T>(stream, shape, input, dout, gradients.dweight, scratch.rest());
+  }
+}
+
+template decltype(fuses_norm_conv_vjp<float>) fuses_norm_conv_vjp<float>;
+template decltype(fuses_norm_conv_vjp<bf16>) fuses_norm_conv_vjp<bf16>;
+template decltype(fused_norm_conv_vjp_workspace_bytes<float>)
+    fused_norm_conv_vjp_workspace_bytes<float>;
+template decltype(fused_norm_conv_vjp_workspace_bytes<bf16>)
+    fused_norm_conv_vjp_workspace_bytes<bf16>;
+template decltype(fused_norm_conv_vjp<float>) fused_norm_conv_vjp<float>;
+template decltype(fused_norm_conv_vjp<bf16>) fused_norm_conv_vjp<bf16>;
+
+}  // namespace ek::kernels::EK_TARGET

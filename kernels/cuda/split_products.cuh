@@ -1,0 +1,37 @@
+#pragma once
+// Products of float32 on tensor cores in float32's accuracy: x = big + small, both tf32, and
+//   x y = small big + big small + big big
+// in this order, smallest first; what is left out is some 2^-22 of the product. An infinity gives
+// NaN, since infinity minus infinity is in its small part.
+#include <bit>
+#include <cstdint>
+
+#include "kernels/cuda/primitives.cuh"
+
+namespace ek::kernels::EK_TARGET {
+
+// A lane's N words of a fragment.
+template <int N>
+struct SplitWords {
+  std::uint32_t big[N], small[N];
+
+  // Word: float, or the bits of one.
+  template <class Word>
+  __device__ void split(const Word (&words)[N]) {
+#pragma unroll
+    for (int i = 0; i < N; ++i) {
+      const float x = std::bit_cast<float>(words[i]);
+      big[i] = to_tf32(x);
+      small[i] = to_tf32(x - std::bit_cast<float>(big[i]));
+    }
+  }
+};
+
+// c += a b, m16n8k8.
+__device__ inline void mma_split(float (&c)[4], const SplitWords<4>& a, const SplitWords<2>& b) {
+  mma_tf32(c, a.small, b.big);
+  mma_tf32(c, a.big, b.small);
+  mma_tf32(c, a.big, b.big);
+}
+
+}  // namespace ek::kernels::EK_TARGET
