@@ -31,9 +31,9 @@ int main(int argc, char** argv) {
     // Small shapes gain nothing from threads, and waiting for each other costs them much.
     if (common.threads == 0 && options.mode != "perf") ek::set_threads(1);
 #ifdef EK_HAS_BENCHMARKS
-    options.roof = [](ek::DType dtype) {
+    options.roof = [](ek::Device device, ek::DType dtype) {
       const std::size_t footprint = ek::bench::default_footprint_bytes();
-      const auto place = ek::bench::make_place({});
+      const auto place = ek::bench::make_place(device);
       ek::bench::Operands operands(*place, footprint, 1);
       const auto roof = place->measure_roof(operands.whole_footprint(), footprint, 0.5);
       return ek::CheckRoof{roof.copy_gb_s,

@@ -87,9 +87,8 @@ int run_perf(const CheckOptions& options) {
           "--device simt: perf times devices, and the host executor's times are no device's");
   const std::vector<CheckCase> cases = chosen(perf_cases(), options.filter);
   const DType dtype = options.dtype.empty() ? DType::float32 : parse_check_dtype(options.dtype);
-  // A roof is a float32 or bf16 one of the CPU.
-  std::optional<CheckRoof> roof;
-  if (options.roof && device == Device{} && dtype != DType::float64) roof = options.roof(dtype);
+  std::optional<CheckRoof> roof;  // products are measured in float32 and bf16
+  if (options.roof && dtype != DType::float64) roof = options.roof(device, dtype);
   if (roof) fmt::print("roof: {:.1f} GB/s, {:.1f} GFLOP/s\n", roof->copy_gb_s, roof->gflop_s);
   fmt::print("{} {}, {} threads\n{}", device.str(), name_of(dtype), thread_count(),
              perf_head(roof.has_value()));
@@ -137,8 +136,8 @@ composition of plain ops where the op is a fused one; tangents that agree with f
 cotangents that are their adjoints, second derivatives that agree with finite differences of the
 first. Under any other column: the result agrees with that of `cpu float64` for the same rounded
 inputs, within the tolerances of `apps/support/check_run.h`. `simt` is the host executor: the CUDA
-kernels without a GPU ([host-executor.md](host-executor.md)). There is no column of `cuda`: no
-program runs on a GPU yet in this version.
+kernels without a GPU ([host-executor.md](host-executor.md)). A page that is written on a machine with
+a GPU, by a build with CUDA ([cuda.md](cuda.md)), has columns of `cuda`.
 
 Losses, models and meta-gradients are made of these ops and have tests of their own
 (`tests/methods`, `tests/models`, `tests/apps`).

@@ -15,8 +15,8 @@ struct CheckOptions {
   std::string filter;            // a regular expression that an op's name has to contain
   std::string markdown;          // where the table goes, too
   double perf_seconds = 0.3;     // for each case
-  // Measures the roof for a dtype; may be empty.
-  std::function<CheckRoof(DType)> roof = {};
+  // Measures the roof of a device for a dtype; may be empty.
+  std::function<CheckRoof(Device, DType)> roof = {};
 };
 
 // What `ek-check` does. Prints to stdout; the number of checks that failed.

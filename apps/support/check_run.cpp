@@ -145,10 +145,14 @@ double largest(const Tensors& tensors) {
   return most;
 }
 
-// An Error that says which device or dtype cannot do it is a refusal; any other is a fault.
+// An Error that says which device or dtype cannot do it is a refusal; any other is a fault, what
+// CUDA reports always.
 CheckOutcome of_error(const std::string& message, Device device, DType dtype) {
-  const bool by_name = message.find(name_of(dtype)) != std::string::npos ||
-                       message.find("device " + device.str()) != std::string::npos;
+  const auto says = [&](std::string_view words) {
+    return message.find(words) != std::string::npos;
+  };
+  const bool by_name =
+      !says("cudaError") && (says(name_of(dtype)) || says("device " + device.str()));
   return {by_name ? CheckState::refused : CheckState::failed, message, 0};
 }
 
