@@ -94,6 +94,22 @@ part_ops() {
       done
     fi
   fi
+  # Every version of a function, by the ops that call it.
+  local version function callers
+  for version in $("$check" versions); do
+    function="${version%%=*}"
+    case "$function" in
+      conv2d_*) callers='conv2d|norm_conv' ;;
+      norm_conv_*) callers='norm_conv' ;;
+      gemm) callers='matmul|linear' ;;
+      softmax | softmax_loss) callers='softmax|logsumexp' ;;
+      broadcast | sum_to) callers='broadcast|sum_to|softmax_cross_entropy' ;;
+      take_rows | segment_sum) callers='take|segment_sum' ;;
+      *) continue ;;  # no op of the engine calls it yet
+    esac
+    step "ops: test with $version" "$log" 60 "$check" test --device cuda --version "$version" \
+      --filter "^($callers)" || true
+  done
   step "ops: grad" "$log" "$seconds" "$check" grad --device cuda || true
   local name
   for name in conv2d max_pool2d batch_norm linear softmax_cross_entropy loss:logit-adjusted \
@@ -180,7 +196,7 @@ part_bench() {
   for family in norm_conv_forward norm_conv_vjp norm_conv_jvp conv2d_forward conv2d_backward_data \
     conv2d_backward_weights conv2d_tangent gemm '(?!norm_conv|conv2d|gemm)'; do
     number=$((number + 1))
-    step "bench: $family" "$log" "$seconds" "$bench" --device cuda --filter "^$family" \
+    step "bench: ${family/#(*/all others}" "$log" "$seconds" "$bench" --device cuda --filter "^$family" \
       --min-time 0.05 --json "$work/rates.$number.json" --csv "$work/rates.$number.csv" || true
   done
   unset LD_LIBRARY_PATH
@@ -202,7 +218,6 @@ part_bench() {
 
 part_sanitizer() {
   local log="$out/sanitizer.txt" tool sanitizer="" candidate
-  : > "$log"
   for candidate in "$(command -v compute-sanitizer || true)" /usr/local/cuda/bin/compute-sanitizer \
     /usr/local/cuda/compute-sanitizer/compute-sanitizer; do
     [[ -n "$candidate" && -x "$candidate" ]] && { sanitizer="$candidate"; break; }
@@ -219,6 +234,7 @@ part_sanitizer() {
     return
   fi
   local ops
+  : > "$log"
   for ops in 'conv2d|norm_conv' 'channel_stats|norm_act' 'matmul|linear|softmax|logsumexp' \
     'pool|subsample|take|segment|pick|place' 'sum|broadcast|add|mul|affine|relu|cast'; do
     for tool in memcheck racecheck synccheck initcheck; do

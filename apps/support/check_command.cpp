@@ -1,10 +1,12 @@
 #include "apps/support/check_command.h"
 
 #include <cstdio>
+#include <memory>
 #include <regex>
 
 #include "engine/atomic_file.h"
 #include "engine/text.h"
+#include "kernels/versions.h"
 
 namespace ek {
 namespace {
@@ -40,6 +42,28 @@ std::vector<CheckColumn> columns(const CheckOptions& options) {
     }
   }
   return all;
+}
+
+using NamedVersions = std::vector<std::unique_ptr<kernels::ScopedVersion>>;
+
+NamedVersions named_versions(const std::vector<std::string>& texts) {
+  NamedVersions named;
+  for (const std::string& text : texts) {
+    const std::size_t sign = text.find('=');
+    require(sign != std::string::npos, "--version {}: expected FUNCTION=NAME", text);
+    named.push_back(
+        std::make_unique<kernels::ScopedVersion>(text.substr(0, sign), text.substr(sign + 1)));
+  }
+  return named;
+}
+
+int list_versions() {
+  for (const std::string_view function : kernels::versioned_functions()) {
+    for (const std::string_view version : kernels::versions_of(function)) {
+      fmt::print("{}={}\n", function, version);
+    }
+  }
+  return 0;
 }
 
 int report(const CheckTable& table, const CheckOptions& options) {
@@ -147,6 +171,8 @@ Losses, models and meta-gradients are made of these ops and have tests of their 
 }
 
 int run_check_command(const CheckOptions& options) {
+  if (options.mode == "versions") return list_versions();
+  const NamedVersions versions = named_versions(options.versions);
   if (options.mode == "perf") return run_perf(options);
   const std::vector<CheckCase> cases = chosen(check_cases(), options.filter);
   if (options.mode == "test") return run_test(options, cases);
@@ -154,8 +180,8 @@ int run_check_command(const CheckOptions& options) {
   if (options.mode == "support") {
     return report(check_support(columns(options), cases), options);
   }
-  fail("ek-check {}: expected test, grad, perf or support{}", options.mode,
-       did_you_mean(options.mode, {"test", "grad", "perf", "support"}));
+  fail("ek-check {}: expected test, grad, perf, support or versions{}", options.mode,
+       did_you_mean(options.mode, {"test", "grad", "perf", "support", "versions"}));
 }
 
 }  // namespace ek

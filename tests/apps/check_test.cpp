@@ -210,6 +210,12 @@ TEST_CASE("ek-check program: modes and errors", "[check]") {
   CHECK(support.code == 0);
   CHECK(contains(support.out, "✓✓✓✓"));
 
+  const ProgramRun versions = check("versions");
+  CHECK(versions.code == 0);
+  CHECK(contains(versions.out, "gemm=plain\n"));
+  CHECK(check("test --filter '^relu$' --device cpu --version gemm=plain").code == 0);
+  check_refused(check("test --version gemm"), "expected FUNCTION=NAME");
+  check_refused(check("test --version gemm=fast"), "no version 'fast' (it has plain");
   check_refused(check("tset"), "did you mean 'test'?");
   check_refused(check("grad --dtype float32"), "expected that");
   check_refused(check("test --dtype half"), "--dtype half");
