@@ -26,8 +26,7 @@ std::string_view function_of(const Case& what) {
 Case with_version(const Case& what, std::string_view version) {
   Case result = what;
   result.version = version;
-  result.make = [make = what.make, function = std::string(function_of(what)),
-                 version](Operands& o) -> Call {
+  result.make = [make = what.make, function = function_of(what), version](Operands& o) -> Call {
     const kernels::ScopedVersion scope(function, version);
     Call call = make(o);
     if (!call) return call;

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "benchmarks/measure.h"
+#include "engine/device.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
 #include "tests/temp_dir.h"
@@ -141,17 +142,6 @@ TEST_CASE("ek-bench: --list names every family and runs nothing") {
     CHECK(what.bytes > 0);
   }
   CHECK(lines(run.out) == names.size());
-}
-
-TEST_CASE("ek-bench: the versions of a function run by their names") {
-  if (!ek::is_available({ek::Device::Kind::simt})) return;
-  const TempDir dir;
-  const Run run = ek_bench(
-      dir, "--device simt --batch 1 --footprint 8 --min-time 0.001 --filter ^segment_sum/");
-  CAPTURE(run.out, run.error);
-  CHECK(run.code == 0);
-  CHECK(contains(run.out, "gathered"));
-  CHECK(!contains(run.out, "left out"));
 }
 
 TEST_CASE("ek-bench: what it cannot run is refused in one line") {
