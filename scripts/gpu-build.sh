@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Usage: scripts/gpu-build.sh [--out DIR] [--jobs N] [-- CMAKE_ARGUMENT...]
 #
-# Builds what scripts/gpu-check.sh needs on a machine with a GPU that has no compiler and no network,
-# and gathers it in DIR (build/gpu): ek-op, ek-check, ek-bench, and the libraries beside them that
+# Builds what scripts/gpu-check.sh needs on a machine with a GPU, no compiler and no network, and
+# gathers it in DIR (build/gpu): ek-op, ek-check, ek-bench, and the libraries beside them that
 # such a machine may lack. Machine code for sm_90 alone, and for any x86-64 CPU with AVX2.
 #
-# Where cuBLAS or cuDNN are found, ek-bench-vendor is ek-bench with both beside our kernels. They are
-# too large to carry (over 64 MiB), so it finds those of the machine, as PyTorch brings them; the
+# Where cuBLAS or cuDNN are found, ek-bench-vendor is ek-bench with both beside our kernels. They
+# are too large to carry (over 64 MiB), so it finds those of the machine, as PyTorch brings them; the
 # other programs do without. Nothing here needs a GPU or a driver.
 #
 # Prints the sizes; exits with 2 where they come to more than 64 MiB. Arguments after -- go to the

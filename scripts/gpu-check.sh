@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Usage: scripts/gpu-check.sh [--programs DIR] [--out DIR] [--seconds N] [--peers DIR] [PART...]
 #
-# Checks and times on a GPU what scripts/gpu-build.sh gathered in DIR (build/gpu). It wants bash, the
-# driver and the programs; python3, PyTorch and compute-sanitizer are used where they are.
+# Checks and times on a GPU what scripts/gpu-build.sh gathered in DIR (build/gpu). It wants bash,
+# the driver and the programs; python3, PyTorch and compute-sanitizer are used where they are.
 #
 #   ops        every op against the CPU in float64, against finite differences, and some through
 #              files against the CPU: ops.txt, coverage.md
@@ -13,8 +13,8 @@
 #
 # All four unless parts are named. Files go to --out (or the folder OUT of the environment, or
 # out/gpu), eight at most, with summary.txt: the machine, what passed, failed, was not run. A part
-# takes at most --seconds (570), and what is not done by then counts as not run. The exit status is 1
-# where something failed, 3 where nothing could run, else 0.
+# takes at most --seconds (570), and what is not done by then counts as not run. The exit status is
+# 1 where something failed, 3 where nothing could run, else 0.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -36,7 +36,8 @@ while (($#)); do
   shift
 done
 ((${#parts[@]})) || parts=(ops bench sanitizer peers)
-[[ "$seconds" =~ ^[1-9][0-9]*$ ]] || die "gpu-check.sh: --seconds $seconds: expected a number above 0"
+[[ "$seconds" =~ ^[1-9][0-9]*$ ]] ||
+  die "gpu-check.sh: --seconds $seconds: expected a number above 0"
 for program in ek-op ek-check ek-bench; do
   [[ -x "$programs/$program" ]] ||
     die "gpu-check.sh: $programs/$program is not there; scripts/gpu-build.sh builds it"
@@ -57,8 +58,8 @@ not_run() { missing+=("$1"); echo "not run  $1"; }
 part_end=0
 left() { echo $((part_end > SECONDS ? part_end - SECONDS : 0)); }
 
-# step NAME LOG SECONDS COMMAND...: runs it within the time that the part has, appends what it prints
-# to LOG and to $work/last, and tells how it ended. Status 0, 1 (failed) or 2 (no time).
+# step NAME LOG SECONDS COMMAND...: runs it within the time that the part has, appends what it
+# prints to LOG and to $work/last, and tells how it ended. Status 0, 1 (failed) or 2 (no time).
 step() {
   local name="$1" log="$2" most="$3" status=0 start=$SECONDS
   shift 3
@@ -69,7 +70,12 @@ step() {
     return 2
   fi
   timeout -k 5 "$most" "$@" > "$work/last" 2>&1 < /dev/null || status=$?
-  { echo "== $name"; cat "$work/last"; echo "== status $status, $((SECONDS - start)) s"; echo; } >> "$log"
+  {
+    echo "== $name"
+    cat "$work/last"
+    echo "== status $status, $((SECONDS - start)) s"
+    echo
+  } >> "$log"
   case $status in
     0) ok "$name ($((SECONDS - start)) s)" ;;
     124 | 137) not_run "$name: not done in $most s"; return 2 ;;
@@ -82,7 +88,8 @@ step() {
 part_ops() {
   local log="$out/ops.txt" check="$programs/ek-check"
   : > "$log"
-  if ! step "ops: test" "$log" "$seconds" "$check" test --device cuda --markdown "$out/coverage.md"; then
+  if ! step "ops: test" "$log" "$seconds" \
+    "$check" test --device cuda --markdown "$out/coverage.md"; then
     # After some faults a GPU refuses all that follows: then op by op, each in a process of its own.
     if grep -q cudaError "$work/last"; then
       local op
@@ -184,7 +191,8 @@ part_bench() {
   : > "$log"
   if [[ -x "$programs/ek-bench-vendor" ]]; then
     libraries="$(library_folders | paste -sd :)"
-    if LD_LIBRARY_PATH="$libraries" "$programs/ek-bench-vendor" --help > /dev/null 2> "$work/last"; then
+    if LD_LIBRARY_PATH="$libraries" "$programs/ek-bench-vendor" --help \
+      > /dev/null 2> "$work/last"; then
       bench="$programs/ek-bench-vendor"
       export LD_LIBRARY_PATH="$libraries"
     else

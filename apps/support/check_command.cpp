@@ -160,8 +160,8 @@ composition of plain ops where the op is a fused one; tangents that agree with f
 cotangents that are their adjoints, second derivatives that agree with finite differences of the
 first. Under any other column: the result agrees with that of `cpu float64` for the same rounded
 inputs, within the tolerances of `apps/support/check_run.h`. `simt` is the host executor: the CUDA
-kernels without a GPU ([host-executor.md](host-executor.md)). A page that is written on a machine with
-a GPU, by a build with CUDA ([cuda.md](cuda.md)), has columns of `cuda`.
+kernels without a GPU ([host-executor.md](host-executor.md)). A page that is written on a machine
+with a GPU, by a build with CUDA ([cuda.md](cuda.md)), has columns of `cuda`.
 
 Losses, models and meta-gradients are made of these ops and have tests of their own
 (`tests/methods`, `tests/models`, `tests/apps`).
