@@ -70,7 +70,7 @@ int main(int argc, char** argv) {
   ek::CommonOptions common;
   Options o;
   std::string precision;
-  common.any_device = common.kernels_alone = true;
+  common.any_device = true;
   // What follows -- is Google Benchmark's.
   const auto split = std::find(argv, argv + argc, std::string_view("--"));
   if (split != argv + argc) o.measure.google.assign(split + 1, argv + argc);

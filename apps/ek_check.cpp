@@ -12,17 +12,22 @@ int main(int argc, char** argv) {
       "  grad     vjp, jvp and second order against finite differences, in float64\n"
       "  perf     time, GB/s, GFLOP/s and the share of what the machine reaches\n"
       "  support  both checks, as a table of which op runs where\n"
+      "  versions lists what --version takes\n"
       "A check that fails makes the exit code 2.",
       "ek-check");
   ek::CommonOptions common;
   common.any_device = true;
   ek::add_common_options(app, common);
   ek::CheckOptions options;
-  app.add_option("MODE", options.mode, "test, grad, perf or support")->required();
+  app.add_option("MODE", options.mode, "test, grad, perf, support or versions")->required();
   app.add_option("--dtype", options.dtype,
                  "float64, float32 or bfloat16 (default: all; grad float64, perf float32)")
       ->type_name("NAME");
   app.add_option("--filter", options.filter, "only ops whose name contains it")->type_name("REGEX");
+  app.add_option("--version", options.versions,
+                 "a version of a CUDA kernel that runs instead of the rule's, as gemm=plain; what "
+                 "it does not serve counts as refused")
+      ->type_name("FUNCTION=NAME");
   app.add_option("--markdown", options.markdown, "write the table as a page, as docs/coverage.md")
       ->type_name("FILE");
   app.add_option("--seconds", options.perf_seconds, "perf: for each op (0.3)")->type_name("S");
@@ -31,9 +36,9 @@ int main(int argc, char** argv) {
     // Small shapes gain nothing from threads, and waiting for each other costs them much.
     if (common.threads == 0 && options.mode != "perf") ek::set_threads(1);
 #ifdef EK_HAS_BENCHMARKS
-    options.roof = [](ek::DType dtype) {
+    options.roof = [](ek::Device device, ek::DType dtype) {
       const std::size_t footprint = ek::bench::default_footprint_bytes();
-      const auto place = ek::bench::make_place({});
+      const auto place = ek::bench::make_place(device);
       ek::bench::Operands operands(*place, footprint, 1);
       const auto roof = place->measure_roof(operands.whole_footprint(), footprint, 0.5);
       return ek::CheckRoof{roof.copy_gb_s,

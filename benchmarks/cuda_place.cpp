@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "benchmarks/cuda_roof.h"
+#include "engine/cuda_runtime.h"
 #include "kernels/cuda/failure.h"
-#include "kernels/error.h"
 
 namespace ek::bench {
 namespace {
@@ -19,14 +19,8 @@ constexpr std::size_t kFewestCalls = 20, kMostCalls = 256;
 class CudaPlace : public Place {
  public:
   explicit CudaPlace(int index) {
-    int count = 0;
-    const bool driver = cudaGetDeviceCount(&count) == cudaSuccess;
-    require(driver && index < count, "--device cuda:{}: this machine has {} GPUs", index,
-            driver ? count : 0);
-    check(cudaSetDevice(index), "cudaSetDevice");
-    cudaDeviceProp properties;
-    check(cudaGetDeviceProperties(&properties, index), "cudaGetDeviceProperties");
-    name_ = properties.name;
+    cuda::use(index);
+    name_ = cuda::name_of(index);
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
     check(cudaEventCreate(&begin_), "cudaEventCreate");
     check(cudaEventCreate(&end_), "cudaEventCreate");

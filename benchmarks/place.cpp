@@ -50,13 +50,14 @@ class HostPlace : public Place {
 }  // namespace
 
 std::unique_ptr<Place> make_place(const Device& device) {
+  require(is_available(device), "--device {}: {}", device.str(), why_unavailable(device));
   if (device.kind != Device::Kind::cuda) {
     return std::make_unique<HostPlace>(device.kind == Device::Kind::simt);
   }
 #ifdef EK_HAS_CUDA_DEVICE
   return make_cuda_place(device.index);
 #else
-  fail("--device {}: this build has no CUDA", device.str());
+  return {};
 #endif
 }
 

@@ -29,7 +29,7 @@ class Place {
   virtual Roof measure_roof(void* memory, std::size_t bytes, double seconds) = 0;
 };
 
-// Error for a device that this build does not have.
+// Error for a device that this build or machine does not have.
 std::unique_ptr<Place> make_place(const Device& device);
 
 // The GPU of that index: cuda_place.cpp.

@@ -11,7 +11,8 @@ option(EK_WITH_CUDNN "use cuDNN where it is found" ON)
 option(EK_WITH_CUBLAS "use cuBLAS where it is found" ON)
 option(EK_WITH_NCCL "use NCCL where it is found" ON)
 
-# EK_CUDA_DEVICE: programs are built with the CUDA kernels, which takes long; asked for by EK_CUDA=ON.
+# EK_CUDA_DEVICE: the engine has the device cuda, and programs the kernels; as that takes long to
+# compile, it is asked for by EK_CUDA=ON.
 set(EK_HAS_CUDA FALSE)
 set(EK_CUDA_DEVICE FALSE)
 if(EK_CUDA)  # AUTO or a true value
@@ -50,7 +51,8 @@ endif()
 # What every target with .cu files for nvcc needs.
 function(ek_cuda_options name)
   target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR})
-  target_link_libraries(${name} PUBLIC CUDA::cudart fmt::fmt)
+  # Static, as CMake links it for CUDA sources anyway: two runtimes in a program are one too many.
+  target_link_libraries(${name} PUBLIC CUDA::cudart_static fmt::fmt)
   # CMake 3.25 does not know C++20 for nvcc 13, and must not insist on it. The relaxed flag lets device code call constexpr
   # functions of the standard library, such as std::bit_cast.
   target_compile_options(${name} PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;\

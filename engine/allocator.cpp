@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <mutex>
 #include <utility>
 #include <vector>
 
 #include "engine/allocation_trace.h"
+#include "engine/cuda_runtime.h"
 #include "kernels/error.h"
 
 namespace ek {
@@ -16,8 +18,11 @@ namespace {
 
 thread_local MemoryUse current_use = MemoryUse::other;
 
+// One memory: that of the host or that of a GPU.
 class Pool {
  public:
+  explicit Pool(Device device) : device_(device) {}
+
   void* take(std::size_t bytes, MemoryUse use) {
     std::lock_guard lock(mutex_);
     void* block = nullptr;
@@ -26,8 +31,15 @@ class Pool {
       block = free_list.back();
       free_list.pop_back();
     } else {
-      block = std::aligned_alloc(64, bytes);
-      if (!block) fail("allocator: {} bytes of memory are not to be had", bytes);
+      block = ask_system(bytes);
+      if (!block) {  // perhaps without the blocks that wait here in other sizes
+        give_up_free();
+        block = ask_system(bytes);
+      }
+      if (!block) {
+        fail("allocator: {} bytes of memory are not to be had on {}, where {} are in use", bytes,
+             device_.str(), stats_.live_total_bytes);
+      }
       stats_.reserved_bytes += std::int64_t(bytes);
       ++stats_.system_allocations;
     }
@@ -54,14 +66,29 @@ class Pool {
 
   void release() {
     std::lock_guard lock(mutex_);
+    give_up_free();
+  }
+
+ private:
+  void* ask_system(std::size_t bytes) {
+    return device_.in_host_memory() ? std::aligned_alloc(64, bytes)
+                                    : cuda::allocate(device_.index, bytes);
+  }
+
+  void give_up_free() {
     for (auto& [bytes, blocks] : free_) {
-      for (void* block : blocks) std::free(block);
+      for (void* block : blocks) {
+        if (device_.in_host_memory()) {
+          std::free(block);
+        } else {
+          cuda::release(device_.index, block);
+        }
+      }
       stats_.reserved_bytes -= std::int64_t(bytes) * std::int64_t(blocks.size());
       blocks.clear();
     }
   }
 
- private:
   void count(MemoryUse use, std::int64_t bytes) {
     auto& live = stats_.live_bytes[std::size_t(use)];
     auto& peak = stats_.peak_bytes[std::size_t(use)];
@@ -71,15 +98,37 @@ class Pool {
     stats_.peak_total_bytes = std::max(stats_.peak_total_bytes, stats_.live_total_bytes);
   }
 
+  Device device_;
   std::mutex mutex_;
   std::map<std::size_t, std::vector<void*>> free_;
   MemoryStats stats_;
 };
 
 // Never destroyed: tensors with static lifetime may still give memory back at exit.
-Pool& pool() {
-  static Pool* instance = new Pool;
+Pool& host_pool() {
+  static Pool* instance = new Pool({});
   return *instance;
+}
+
+std::vector<Pool*>& gpu_pools() {
+  static auto* all = [] {
+    auto* made = new std::vector<Pool*>;
+    for (int gpu = 0; gpu < cuda::gpus().count; ++gpu) {
+      made->push_back(new Pool({Device::Kind::cuda, gpu}));
+    }
+    return made;
+  }();
+  return *all;
+}
+
+Pool& pool(Device device) {
+  return device.in_host_memory() ? host_pool() : *gpu_pools().at(std::size_t(device.index));
+}
+
+template <class F>
+void for_each_pool(F&& f) {
+  f(host_pool());
+  for (Pool* gpu : gpu_pools()) f(*gpu);
 }
 
 }  // namespace
@@ -104,25 +153,55 @@ MemoryScope::~MemoryScope() {
 }
 
 std::shared_ptr<void> allocate(Device device, std::size_t bytes) {
-  require(is_available(device), "allocator: device {} is not in this build", device.str());
+  require(is_available(device), "allocator: device {} is not here: {}", device.str(),
+          why_unavailable(device));
   const std::size_t rounded = allocated_bytes(bytes);
   const MemoryUse use = current_use;
-  void* block = pool().take(rounded, use);
+  Pool& from = pool(device);
+  void* block = from.take(rounded, use);
   if (AllocationTrace* trace = AllocationTrace::current()) trace->allocated(block, bytes, use);
-  return {block, [rounded, use](void* p) {
+  return {block, [&from, rounded, use](void* p) {
             if (AllocationTrace* trace = AllocationTrace::current()) trace->given_back(p);
-            pool().give_back(p, rounded, use);
+            from.give_back(p, rounded, use);
           }};
 }
 
-MemoryStats memory_stats() {
-  return pool().stats();
+MemoryStats memory_stats(Device device) {
+  require(is_available(device), "memory_stats: device {} is not here: {}", device.str(),
+          why_unavailable(device));
+  return pool(device).stats();
 }
 void reset_memory_peak() {
-  pool().reset_peak();
+  for_each_pool([](Pool& each) { each.reset_peak(); });
 }
 void release_free_memory() {
-  pool().release();
+  for_each_pool([](Pool& each) { each.release(); });
+}
+
+void copy_memory(Device to_device, void* to, Device from_device, const void* from,
+                 std::size_t bytes) {
+  if (bytes == 0) return;
+  const bool to_host = to_device.in_host_memory(), from_host = from_device.in_host_memory();
+  if (to_host && from_host) {
+    std::memcpy(to, from, bytes);
+  } else if (from_host) {
+    cuda::copy_to_gpu(to_device.index, to, from, bytes);
+  } else if (to_host) {
+    cuda::copy_to_host(to, from_device.index, from, bytes);
+  } else if (to_device == from_device) {
+    cuda::copy_within(to_device.index, to, from, bytes);
+  } else {
+    cuda::copy_between(to_device.index, to, from_device.index, from, bytes);
+  }
+}
+
+void zero_memory(Device device, void* memory, std::size_t bytes) {
+  if (bytes == 0) return;
+  if (device.in_host_memory()) {
+    std::memset(memory, 0, bytes);
+  } else {
+    cuda::zero(device.index, memory, bytes);
+  }
 }
 
 }  // namespace ek

@@ -42,15 +42,23 @@ struct MemoryStats {
   std::int64_t system_allocations = 0;  // calls to the system; constant in a steady state
 };
 
-// Blocks of host memory, which is also that of the simt device, aligned to 64 bytes, recycled by
-// size class: after the first steps a training loop asks the system for nothing. Thread-safe. The
-// memory is not initialised.
+// Blocks of memory, aligned to 64 bytes on the host, which is also the simt device's, and to 256 on
+// a GPU; recycled by size class: after the first steps a training loop asks the system for nothing.
+// Thread-safe. The memory is not initialised.
 std::shared_ptr<void> allocate(Device device, std::size_t bytes);
 // What a request takes in fact: at most an eighth more, in whole cache lines.
 std::size_t allocated_bytes(std::size_t bytes);
-MemoryStats memory_stats();
+// Of the memory that the device uses: that of the host, or that of a GPU.
+MemoryStats memory_stats(Device device = {});
+// Of all memories.
 void reset_memory_peak();
-// Gives free blocks back to the system.
+// Gives free blocks back to the system, those of all memories.
 void release_free_memory();
+
+// Between any two memories. The host may read and overwrite its side at once; what a GPU alone sees
+// is put on its queue.
+void copy_memory(Device to_device, void* to, Device from_device, const void* from,
+                 std::size_t bytes);
+void zero_memory(Device device, void* memory, std::size_t bytes);
 
 }  // namespace ek

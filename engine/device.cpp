@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "engine/cuda_runtime.h"
 #include "kernels/error.h"
 
 namespace ek {
@@ -22,37 +23,57 @@ std::string Device::str() const {
 }
 
 Device parse_device(std::string_view text) {
-#ifdef EK_HAS_CUDA_DEVICE
-  if (text == "cuda") return {Device::Kind::cuda, 0};
-  if (text.starts_with("cuda:")) {
-    int index = -1;
+  Device device;
+  if (text == "simt") {
+    device.kind = Device::Kind::simt;
+  } else if (text == "cuda") {
+    device.kind = Device::Kind::cuda;
+  } else if (text.starts_with("cuda:")) {
+    device.kind = Device::Kind::cuda;
     const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data() + 5, end, index);
-    require(error == std::errc() && stop == end && index >= 0,
+    const auto [stop, error] = std::from_chars(text.data() + 5, end, device.index);
+    require(error == std::errc() && stop == end && device.index >= 0,
             "--device {}: expected cuda:N with N from 0", text);
-    return {Device::Kind::cuda, index};
+  } else {
+    require(text == "cpu", "--device {}: expected cpu, simt, cuda or cuda:N", text);
   }
-#endif
-  for (const Device device : devices()) {
-    if (text == device.str()) return device;
-  }
-  if (text == "simt") fail("--device simt: this build has no host executor (EK_SIMT_DEVICE)");
-  if (text == "cuda" || text.starts_with("cuda:")) {
-    fail("--device {}: this build has no CUDA (EK_CUDA=ON)", text);
-  }
-  fail("--device {}: expected cpu, simt, cuda or cuda:N", text);
+  require(is_available(device), "--device {}: {}", text, why_unavailable(device));
+  return device;
 }
 
 std::vector<Device> devices() {
   std::vector<Device> all{{}};
-#ifdef EK_HAS_SIMT_DEVICE
-  all.push_back({Device::Kind::simt});
-#endif
+  const Device executor{Device::Kind::simt};
+  if (is_available(executor)) all.push_back(executor);
+  for (int gpu = 0; gpu < cuda::gpus().count; ++gpu) all.push_back({Device::Kind::cuda, gpu});
   return all;
 }
 
 bool is_available(Device device) {
-  return std::ranges::count(devices(), device) > 0;
+  switch (device.kind) {
+    case Device::Kind::cpu:
+      return true;
+    case Device::Kind::simt:
+#ifdef EK_HAS_SIMT_DEVICE
+      return true;
+#else
+      return false;
+#endif
+    case Device::Kind::cuda:
+      return device.index >= 0 && device.index < cuda::gpus().count;
+  }
+  return false;
+}
+
+std::string why_unavailable(Device device) {
+  if (device.kind == Device::Kind::simt) return "this build has no host executor (EK_SIMT_DEVICE)";
+  const auto& [count, why_none] = cuda::gpus();
+  if (count == 0) return why_none;
+  return fmt::format("this machine has {} GPU{}, numbered from 0", count, count == 1 ? "" : "s");
+}
+
+void synchronise(Device device) {
+  if (device.kind == Device::Kind::cuda) cuda::synchronise(device.index);
 }
 
 int set_threads(int threads) {

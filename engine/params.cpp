@@ -1,7 +1,6 @@
 #include "engine/params.h"
 
 #include <cmath>
-#include <cstring>
 
 #include "engine/dispatch.h"
 #include "engine/ops.h"
@@ -63,7 +62,8 @@ Params Params::flattened(MemoryUse use) const {
   Params result = over(Tensor::empty({numel()}, dtype(), entries_[0].tensor.device()));
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const Tensor& source = entries_[i].tensor;
-    std::memcpy(result.entries_[i].tensor.output_raw(), source.raw(), source.bytes());
+    copy_memory(result.flat_.device(), result.entries_[i].tensor.output_raw(), source.device(),
+                source.raw(), source.bytes());
   }
   return result;
 }

@@ -60,11 +60,14 @@ Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
   Tensor tensor = empty(shape, dtype, device);
-  if (tensor.bytes() > 0) std::memset(tensor.output_raw(), 0, tensor.bytes());
+  zero_memory(device, tensor.output_raw(), tensor.bytes());
   return tensor;
 }
 
 Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
+  if (!is_floating(dtype) && !device.in_host_memory()) {
+    return full(shape, value, dtype).to(device);  // no kernel writes integers
+  }
   Tensor tensor = empty(shape, dtype, device);
   if (dtype == DType::int64) {
     std::fill_n(tensor.output<std::int64_t>(), tensor.numel(), std::int64_t(value));
@@ -153,7 +156,7 @@ std::vector<double> Tensor::to_vector() const {
 
 Tensor Tensor::clone() const {
   Tensor copy = empty(shape(), dtype(), device());
-  if (bytes() > 0) std::memcpy(copy.output_raw(), raw(), bytes());
+  copy_memory(device(), copy.output_raw(), device(), raw(), bytes());
   return copy;
 }
 
@@ -179,9 +182,8 @@ Tensor Tensor::to(DType wanted) const {
 
 Tensor Tensor::to(Device wanted) const {
   if (wanted == device()) return *this;
-  // Both sides are memory of the host: empty() refuses a device that is not here.
-  Tensor copy = empty(shape(), dtype(), wanted);
-  if (bytes() > 0) std::memcpy(copy.output_raw(), raw(), bytes());
+  Tensor copy = empty(shape(), dtype(), wanted);  // refuses a device that is not here
+  copy_memory(wanted, copy.output_raw(), device(), raw(), bytes());
   return copy;
 }
 

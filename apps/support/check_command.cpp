@@ -1,10 +1,12 @@
 #include "apps/support/check_command.h"
 
 #include <cstdio>
+#include <memory>
 #include <regex>
 
 #include "engine/atomic_file.h"
 #include "engine/text.h"
+#include "kernels/versions.h"
 
 namespace ek {
 namespace {
@@ -40,6 +42,28 @@ std::vector<CheckColumn> columns(const CheckOptions& options) {
     }
   }
   return all;
+}
+
+using NamedVersions = std::vector<std::unique_ptr<kernels::ScopedVersion>>;
+
+NamedVersions named_versions(const std::vector<std::string>& texts) {
+  NamedVersions named;
+  for (const std::string& text : texts) {
+    const std::size_t sign = text.find('=');
+    require(sign != std::string::npos, "--version {}: expected FUNCTION=NAME", text);
+    named.push_back(
+        std::make_unique<kernels::ScopedVersion>(text.substr(0, sign), text.substr(sign + 1)));
+  }
+  return named;
+}
+
+int list_versions() {
+  for (const std::string_view function : kernels::versioned_functions()) {
+    for (const std::string_view version : kernels::versions_of(function)) {
+      fmt::print("{}={}\n", function, version);
+    }
+  }
+  return 0;
 }
 
 int report(const CheckTable& table, const CheckOptions& options) {
@@ -87,9 +111,8 @@ int run_perf(const CheckOptions& options) {
           "--device simt: perf times devices, and the host executor's times are no device's");
   const std::vector<CheckCase> cases = chosen(perf_cases(), options.filter);
   const DType dtype = options.dtype.empty() ? DType::float32 : parse_check_dtype(options.dtype);
-  // A roof is a float32 or bf16 one of the CPU.
-  std::optional<CheckRoof> roof;
-  if (options.roof && device == Device{} && dtype != DType::float64) roof = options.roof(dtype);
+  std::optional<CheckRoof> roof;  // products are measured in float32 and bf16
+  if (options.roof && dtype != DType::float64) roof = options.roof(device, dtype);
   if (roof) fmt::print("roof: {:.1f} GB/s, {:.1f} GFLOP/s\n", roof->copy_gb_s, roof->gflop_s);
   fmt::print("{} {}, {} threads\n{}", device.str(), name_of(dtype), thread_count(),
              perf_head(roof.has_value()));
@@ -137,8 +160,8 @@ composition of plain ops where the op is a fused one; tangents that agree with f
 cotangents that are their adjoints, second derivatives that agree with finite differences of the
 first. Under any other column: the result agrees with that of `cpu float64` for the same rounded
 inputs, within the tolerances of `apps/support/check_run.h`. `simt` is the host executor: the CUDA
-kernels without a GPU ([host-executor.md](host-executor.md)). There is no column of `cuda`: no
-program runs on a GPU yet in this version.
+kernels without a GPU ([host-executor.md](host-executor.md)). A page that is written on a machine
+with a GPU, by a build with CUDA ([cuda.md](cuda.md)), has columns of `cuda`.
 
 Losses, models and meta-gradients are made of these ops and have tests of their own
 (`tests/methods`, `tests/models`, `tests/apps`).
@@ -148,6 +171,8 @@ Losses, models and meta-gradients are made of these ops and have tests of their 
 }
 
 int run_check_command(const CheckOptions& options) {
+  if (options.mode == "versions") return list_versions();
+  const NamedVersions versions = named_versions(options.versions);
   if (options.mode == "perf") return run_perf(options);
   const std::vector<CheckCase> cases = chosen(check_cases(), options.filter);
   if (options.mode == "test") return run_test(options, cases);
@@ -155,8 +180,8 @@ int run_check_command(const CheckOptions& options) {
   if (options.mode == "support") {
     return report(check_support(columns(options), cases), options);
   }
-  fail("ek-check {}: expected test, grad, perf or support{}", options.mode,
-       did_you_mean(options.mode, {"test", "grad", "perf", "support"}));
+  fail("ek-check {}: expected test, grad, perf, support or versions{}", options.mode,
+       did_you_mean(options.mode, {"test", "grad", "perf", "support", "versions"}));
 }
 
 }  // namespace ek

@@ -2,6 +2,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "apps/support/check_perf.h"
 #include "apps/support/check_table.h"
@@ -9,14 +10,15 @@
 namespace ek {
 
 struct CheckOptions {
-  std::string mode;              // test, grad, perf or support
-  std::optional<Device> device;  // not given: every one at hand (perf: the CPU)
-  std::string dtype;             // not given: every one (grad: float64, perf: float32)
-  std::string filter;            // a regular expression that an op's name has to contain
-  std::string markdown;          // where the table goes, too
-  double perf_seconds = 0.3;     // for each case
-  // Measures the roof for a dtype; may be empty.
-  std::function<CheckRoof(DType)> roof = {};
+  std::string mode;                        // test, grad, perf, support or versions
+  std::optional<Device> device;            // not given: every one at hand (perf: the CPU)
+  std::string dtype;                       // not given: every one (grad: float64, perf: float32)
+  std::string filter;                      // a regular expression that an op's name has to contain
+  std::string markdown;                    // where the table goes, too
+  std::vector<std::string> versions = {};  // FUNCTION=NAME (kernels/versions.h)
+  double perf_seconds = 0.3;               // for each case
+  // Measures the roof of a device for a dtype; may be empty.
+  std::function<CheckRoof(Device, DType)> roof = {};
 };
 
 // What `ek-check` does. Prints to stdout; the number of checks that failed.

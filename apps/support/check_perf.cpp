@@ -13,8 +13,12 @@ double now_ms() {
   return std::chrono::duration<double, std::milli>(since).count();
 }
 
-PerfRow timed(const CheckCase& one, const std::string& part, double seconds,
-              const std::function<void()>& run) {
+PerfRow timed(const CheckCase& one, const std::string& part, Device device, double seconds,
+              const std::function<void()>& queue) {
+  const auto run = [&] {
+    queue();
+    synchronise(device);
+  };
   PerfRow row{one.op, one.name, part};
   run();  // memory, packs and caches come to be
   profiler_start();
@@ -66,11 +70,11 @@ std::vector<PerfRow> time_case(const CheckCase& one, Device device, DType dtype,
     for (std::size_t k = 0; k < places.size(); ++k) arguments[places[k]] = in[k];
     return one.run(arguments);
   };
-  std::vector<PerfRow> rows{timed(one, "forward", seconds / 3, [&] { f(x); })};
+  std::vector<PerfRow> rows{timed(one, "forward", device, seconds / 3, [&] { f(x); })};
   const LinearMap map = linearize_tensors(f, x);
   const Tensors ct = random_like(map.outputs(), 1), v = random_like(x, 2);
-  rows.push_back(timed(one, "vjp", seconds / 3, [&] { map.vjp(ct); }));
-  rows.push_back(timed(one, "jvp", seconds / 3, [&] { map.jvp(v); }));
+  rows.push_back(timed(one, "vjp", device, seconds / 3, [&] { map.vjp(ct); }));
+  rows.push_back(timed(one, "jvp", device, seconds / 3, [&] { map.jvp(v); }));
   return rows;
 }
 

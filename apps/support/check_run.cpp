@@ -7,6 +7,7 @@
 
 #include "engine/gradient_check.h"
 #include "engine/ops.h"
+#include "kernels/versions.h"
 
 namespace ek {
 namespace {
@@ -145,10 +146,22 @@ double largest(const Tensors& tensors) {
   return most;
 }
 
-// An Error that says which device or dtype cannot do it is a refusal; any other is a fault.
+bool version_named() {
+  return std::ranges::any_of(kernels::versioned_functions(), [](std::string_view function) {
+    return kernels::named_version(function) >= 0;
+  });
+}
+
+// An Error that says which device or dtype cannot do it is a refusal, and so is that of a version
+// which was asked for by name and does not serve the shape; any other is a fault, what CUDA reports
+// always.
 CheckOutcome of_error(const std::string& message, Device device, DType dtype) {
-  const bool by_name = message.find(name_of(dtype)) != std::string::npos ||
-                       message.find("device " + device.str()) != std::string::npos;
+  const auto says = [&](std::string_view words) {
+    return message.find(words) != std::string::npos;
+  };
+  const bool by_name =
+      !says("cudaError") && (says(name_of(dtype)) || says("device " + device.str()) ||
+                             (version_named() && says("expected") && says(", but got ")));
   return {by_name ? CheckState::refused : CheckState::failed, message, 0};
 }
 

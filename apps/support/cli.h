@@ -11,8 +11,6 @@ namespace ek {
 // What every program takes.
 struct CommonOptions {
   bool any_device = false;  // set before add_common_options: this program runs on more than the cpu
-  // Set before, too: it calls kernels by itself, and so runs on devices that the engine lacks yet.
-  bool kernels_alone = false;
   Device device;
   bool device_given = false;
   int threads = 0;                    // 0: the runtime's choice

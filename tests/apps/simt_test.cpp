@@ -150,7 +150,7 @@ TEST_CASE("a tensor moves between devices by copy", "[simt]") {
   CHECK(there.slice(1, {1}).item() == -2);
   CHECK(Tensor::full({2}, 7, DType::bfloat16, simt).to_vector() == std::vector<double>{7, 7});
   CHECK(contains(error_of([&] { there.span<float>(); }), "it is on simt"));
-  CHECK(contains(error_of([&] { x.to({Device::Kind::cuda, 1}); }), "device cuda:1 is not in"));
+  CHECK(contains(error_of([&] { x.to({Device::Kind::cuda, 1}); }), "device cuda:1 is not here: "));
 
   // Recorded: cotangents are copied back.
   const ek::LinearMap map = ek::linearize_tensors(

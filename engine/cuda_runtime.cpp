@@ -1,0 +1,185 @@
+#include "engine/cuda_runtime.h"
+
+#include "kernels/error.h"
+
+#ifdef EK_HAS_CUDA_DEVICE
+#include <cuda_runtime_api.h>
+
+#include <mutex>
+#include <vector>
+
+#include "kernels/cuda/failure.h"
+
+namespace ek::cuda {
+namespace {
+
+using kernels::cuda_target::check;
+
+thread_local int current = -1;
+
+std::string version(int number) {
+  return fmt::format("{}.{}", number / 1000, number % 1000 / 10);
+}
+
+Gpus ask_driver() {
+  int driver = 0, runtime = 0, count = 0;
+  cudaDriverGetVersion(&driver);
+  cudaRuntimeGetVersion(&runtime);
+  if (driver == 0) return {0, "no NVIDIA driver is installed"};
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status == cudaSuccess && count > 0) return {count, {}};
+  cudaGetLastError();  // forgotten, so that no later check finds it
+  if (status == cudaErrorInsufficientDriver) {
+    return {0, fmt::format("the driver is for CUDA {}, this build needs {}", version(driver),
+                           version(runtime))};
+  }
+  return {0, status == cudaSuccess
+                 ? std::string("the driver lists no GPU")
+                 : fmt::format("{} ({})", cudaGetErrorString(status), cudaGetErrorName(status))};
+}
+
+// One queue for each GPU, made at its first use and kept: memory may come back at exit.
+cudaStream_t queue_of(int gpu) {
+  static std::mutex mutex;
+  static std::vector<cudaStream_t> queues;
+  const std::lock_guard lock(mutex);
+  if (queues.empty()) queues.resize(std::size_t(gpus().count));
+  cudaStream_t& queue = queues.at(std::size_t(gpu));
+  if (!queue) check(cudaStreamCreateWithFlags(&queue, cudaStreamNonBlocking), "cudaStreamCreate");
+  return queue;
+}
+
+cudaStream_t used_queue(int gpu) {
+  use(gpu);
+  return queue_of(gpu);
+}
+
+void copy(cudaStream_t queue, void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
+  check(cudaMemcpyAsync(to, from, bytes, kind, queue), "cudaMemcpyAsync");
+}
+
+}  // namespace
+
+const Gpus& gpus() {
+  static const Gpus asked = ask_driver();
+  return asked;
+}
+
+std::string name_of(int gpu) {
+  cudaDeviceProp properties;
+  check(cudaGetDeviceProperties(&properties, gpu), "cudaGetDeviceProperties");
+  return properties.name;
+}
+
+void use(int gpu) {
+  if (current == gpu) return;
+  check(cudaSetDevice(gpu), "cudaSetDevice");
+  current = gpu;
+}
+
+void* stream() {
+  return current < 0 ? nullptr : queue_of(current);
+}
+
+void* allocate(int gpu, std::size_t bytes) {
+  use(gpu);
+  void* memory = nullptr;
+  const cudaError_t status = cudaMalloc(&memory, bytes);
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    return nullptr;
+  }
+  check(status, "cudaMalloc");
+  return memory;
+}
+
+void release(int gpu, void* memory) {
+  use(gpu);
+  check(cudaFree(memory), "cudaFree");
+}
+
+void copy_to_gpu(int gpu, void* to, const void* from_host, std::size_t bytes) {
+  const cudaStream_t queue = used_queue(gpu);
+  copy(queue, to, from_host, bytes, cudaMemcpyHostToDevice);
+  check(cudaStreamSynchronize(queue), "cudaStreamSynchronize");
+}
+
+void copy_to_host(void* to_host, int gpu, const void* from, std::size_t bytes) {
+  const cudaStream_t queue = used_queue(gpu);
+  copy(queue, to_host, from, bytes, cudaMemcpyDeviceToHost);
+  check(cudaStreamSynchronize(queue), "cudaStreamSynchronize");
+}
+
+void copy_within(int gpu, void* to, const void* from, std::size_t bytes) {
+  copy(used_queue(gpu), to, from, bytes, cudaMemcpyDeviceToDevice);
+}
+
+void copy_between(int to_gpu, void* to, int from_gpu, const void* from, std::size_t bytes) {
+  synchronise(from_gpu);
+  const cudaStream_t queue = used_queue(to_gpu);
+  check(cudaMemcpyPeerAsync(to, to_gpu, from, from_gpu, bytes, queue), "cudaMemcpyPeerAsync");
+  check(cudaStreamSynchronize(queue), "cudaStreamSynchronize");
+}
+
+void zero(int gpu, void* memory, std::size_t bytes) {
+  check(cudaMemsetAsync(memory, 0, bytes, used_queue(gpu)), "cudaMemsetAsync");
+}
+
+void synchronise(int gpu) {
+  check(cudaStreamSynchronize(used_queue(gpu)), "cudaStreamSynchronize");
+}
+
+}  // namespace ek::cuda
+
+#else
+
+namespace ek::cuda {
+namespace {
+
+[[noreturn]] void none() {
+  fail("cuda: {}", gpus().why_none);
+}
+
+}  // namespace
+
+const Gpus& gpus() {
+  static const Gpus none_here{0, "this build has no CUDA (EK_CUDA=ON)"};
+  return none_here;
+}
+
+std::string name_of(int) {
+  none();
+}
+void use(int) {
+  none();
+}
+void* stream() {
+  return nullptr;
+}
+void* allocate(int, std::size_t) {
+  none();
+}
+void release(int, void*) {
+  none();
+}
+void copy_to_gpu(int, void*, const void*, std::size_t) {
+  none();
+}
+void copy_to_host(void*, int, const void*, std::size_t) {
+  none();
+}
+void copy_within(int, void*, const void*, std::size_t) {
+  none();
+}
+void copy_between(int, void*, int, const void*, std::size_t) {
+  none();
+}
+void zero(int, void*, std::size_t) {
+  none();
+}
+void synchronise(int) {
+  none();
+}
+
+}  // namespace ek::cuda
+#endif

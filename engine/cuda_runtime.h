@@ -1,0 +1,41 @@
+#pragma once
+#include <cstddef>
+#include <string>
+
+// What the engine takes of the CUDA runtime, as plain functions: no header of NVIDIA's is needed to
+// include this one. GPUs are numbered from 0, as the driver lists them. In a build without CUDA
+// there are none, and every function but gpus() throws Error.
+namespace ek::cuda {
+
+struct Gpus {
+  int count = 0;
+  std::string why_none;  // one clause, where count is 0
+};
+// Asked of the driver once; the first call may take a second. Throws nothing.
+const Gpus& gpus();
+
+// "NVIDIA H200"
+std::string name_of(int gpu);
+
+// Makes `gpu` the one that this thread's calls and launches go to.
+void use(int gpu);
+// The queue of the GPU that this thread used last: a cudaStream_t; null before the first use().
+// All threads share it, so that a block of memory that one of them gives back, or a tensor that it
+// hands on, is in order for the next without a wait.
+void* stream();
+
+// Memory of a GPU, aligned to 256 bytes, not initialised; null where there is no more of it.
+void* allocate(int gpu, std::size_t bytes);
+void release(int gpu, void* memory);
+
+// On the queue, after all that it holds. What the host reads or overwrites is waited for.
+void copy_to_gpu(int gpu, void* to, const void* from_host, std::size_t bytes);
+void copy_to_host(void* to_host, int gpu, const void* from, std::size_t bytes);
+void copy_within(int gpu, void* to, const void* from, std::size_t bytes);
+void copy_between(int to_gpu, void* to, int from_gpu, const void* from, std::size_t bytes);
+void zero(int gpu, void* memory, std::size_t bytes);
+
+// Waits for all that was put on the GPU's queue; Error if some of it failed.
+void synchronise(int gpu);
+
+}  // namespace ek::cuda
