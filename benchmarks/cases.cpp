@@ -12,6 +12,7 @@ namespace {
 std::string function_of(const Case& what) {
   if (what.family == "softmax_cross_entropy") return "softmax_loss";
   if (what.family == "add" || what.family == "gate") return "binary";
+  if (what.family == "relu") return "unary";
   if (what.family == "augment") return "augment_images";
   if (what.family == "sgd") return "sgd_step";
   if (what.family == "adam") return "adam_step";
@@ -52,7 +53,7 @@ std::string Case::name() const {
 std::vector<Case> all_cases(const Device& device, std::int64_t batch) {
   std::vector<Case> all;
   for (const auto family : {conv_cases, norm_conv_cases, norm_cases, dense_cases, image_cases,
-                            optim_cases, pack_cases}) {
+                            pool_cases, optim_cases, pack_cases}) {
     for (Case& what : family(device, batch)) {
       all.push_back(std::move(what));
       if (device.kind == Device::Kind::cpu || all.back().version != "evenkeel") continue;

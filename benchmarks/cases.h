@@ -40,6 +40,7 @@ std::vector<Case> dense_cases(const Device& device,
 std::vector<Case> image_cases(
     const Device& device,
     std::int64_t batch);  // augment, global pool, subsample, elementwise, convert
+std::vector<Case> pool_cases(const Device& device, std::int64_t batch);   // max and average pool
 std::vector<Case> optim_cases(const Device& device, std::int64_t batch);  // sgd, adam, add_scaled
 std::vector<Case> pack_cases(const Device& device, std::int64_t batch);   // write_packs, *_and_pack
 

@@ -82,6 +82,27 @@ Case binary_case(std::int64_t elements, const char* family, Binary op) {
   return result;
 }
 
+// A function of one operand or of none.
+template <class T, class F>
+Case map_case(std::int64_t elements, const char* family, int operands, F run) {
+  Case result{family, fmt::format("{}", elements), precision_of<T>()};
+  result.bytes = (1.0 + operands) * double(elements) * sizeof(T);
+  result.make = [=](Operands& o) -> Call {
+    const Stream q = o.stream();
+    const T* x = operands > 0 ? o.random<T>(elements) : nullptr;
+    T* y = o.random<T>(elements);
+    return [=] { run(q, elements, x, y); };
+  };
+  return result;
+}
+
+template <class B, class T>
+Case fill_case(std::int64_t elements) {
+  return map_case<T>(elements, "fill", 0, [](Stream q, std::int64_t count, const T*, T* y) {
+    fill<B, T>(q, count, 0.5, y);
+  });
+}
+
 // Named after the type that it converts from.
 template <class B, class From, class To>
 Case convert_case(std::int64_t elements, const char* direction) {
@@ -114,6 +135,14 @@ std::vector<Case> cases_of(std::int64_t batch) {
   cases.push_back(binary_case<B, bf16>(elements, "add", Binary::add));
   cases.push_back(binary_case<B, float>(elements, "gate", Binary::gate));
   cases.push_back(binary_case<B, bf16>(elements, "gate", Binary::gate));
+  cases.push_back(map_case<float>(elements, "relu", 1, [](auto q, auto count, auto* x, auto* y) {
+    unary<B, float>(q, Unary::relu, count, x, y);
+  }));
+  cases.push_back(map_case<float>(elements, "affine", 1, [](auto q, auto count, auto* x, auto* y) {
+    affine<B, float>(q, count, 0.5, 1, x, y);
+  }));
+  cases.push_back(fill_case<B, float>(elements));
+  cases.push_back(fill_case<B, bf16>(elements));
   cases.push_back(convert_case<B, float, bf16>(elements, "to_bf16"));
   cases.push_back(convert_case<B, bf16, float>(elements, "to_float32"));
   return cases;

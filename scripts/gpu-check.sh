@@ -109,10 +109,17 @@ part_ops() {
       conv2d_*) callers='conv2d|norm_conv' ;;
       norm_conv_*) callers='norm_conv' ;;
       gemm) callers='matmul|linear' ;;
+      unary) callers='neg|exp|log|rsqrt|sigmoid|square|relu' ;;
+      binary) callers='add|sub|mul|div|gate' ;;
+      affine) callers='affine' ;;
+      convert) callers='cast' ;;
+      channel_stats_* | norm_act_*) callers='channel_stats|norm_act|batch_norm' ;;
+      max_pool2d_* | avg_pool2d_* | global_avg_pool_* | subsample_pad_*)
+        callers="${function%_*}" ;;
       softmax | softmax_loss) callers='softmax|logsumexp' ;;
       broadcast | sum_to) callers='broadcast|sum_to|softmax_cross_entropy' ;;
       take_rows | segment_sum) callers='take|segment_sum' ;;
-      *) continue ;;  # no op of the engine calls it yet
+      *) continue ;;  # no op of its own
     esac
     step "ops: test with $version" "$log" 60 "$check" test --device cuda --version "$version" \
       --filter "^($callers)" || true

@@ -23,9 +23,8 @@ NormConvMemory norm_conv_memory(const NormConvShape& shape, NormConvPass pass,
   const std::size_t shared = partials_bytes(slices, s.in_c) +
                              padded_bytes<Acc<T>>(slices.count * weights.partial_stride()) +
                              padded_bytes<char>(std::int64_t(weights.sum_bytes()));
-  return {shared, 2 * in + out +
-                      std::max(conv_bytes(Conv2dPass::backward_weights),
-                               conv_bytes(Conv2dPass::backward_data))};
+  return {shared,
+          2 * in + out + std::max(weights.scratch_bytes(), conv_bytes(Conv2dPass::backward_data))};
 }
 
 // The part of the workspace that threads work in.

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "kernels/cuda/choice.cuh"
 #include "kernels/cuda/packs.cuh"
 
 namespace ek::kernels::EK_TARGET {
@@ -95,14 +96,17 @@ __global__ void __launch_bounds__(kChannelThreads) map_rows(RowParts shape, Op o
   }
 }
 
+// The versions of `function` are "plain" and "rows", which serves channels and addresses of whole
+// packs and runs wherever it does.
 template <class Op>
-void map_channels(Stream stream, std::int64_t rows, std::int64_t channels, bool aligned,
-                  const Op& op) {
+void map_channels(const char* function, Stream stream, std::int64_t rows, std::int64_t channels,
+                  bool aligned, const Op& op) {
   if (rows * channels == 0) return;
   constexpr int N = kPack<typename Op::Element>;
   const RowParts shape(rows, channels);
   const dim3 threads(kChannelThreads);
-  if (aligned && channels % N == 0) {
+  if (tuned(function, "norm: expected channels and addresses of whole 16 bytes for 'rows'",
+            aligned && channels % N == 0)) {
     const std::int64_t across = (channels / N + kChannelThreads - 1) / kChannelThreads;
     launch<&map_rows<Op, N>>({dim3(unsigned(shape.parts), unsigned(across)), threads, 0, stream},
                              shape, op);
@@ -219,15 +223,17 @@ void reduce_in_parts(Stream stream, const RowParts& shape, const Op& op, Moments
       shape, op, partials);
 }
 
-// workspace: RowParts(rows, channels).bytes().
+// The versions of `function` are "plain", which runs up to kFewRows rows, and "parts", which runs
+// above and serves any number. workspace: RowParts(rows, channels).bytes().
 template <class Op>
-void reduce_channels(Stream stream, std::int64_t rows, std::int64_t channels, bool aligned,
-                     const Op& op, Workspace workspace) {
+void reduce_channels(const char* function, Stream stream, std::int64_t rows, std::int64_t channels,
+                     bool aligned, const Op& op, Workspace workspace) {
   if (channels == 0) return;
   constexpr int N = kPack<typename Op::Element>;
   const RowParts shape(rows, channels);
   auto* partials = static_cast<Moments*>(workspace.data);
-  if (rows <= kFewRows) {
+  const int named = named_version(function);
+  if (named == 0 || (named < 0 && rows <= kFewRows)) {
     const std::int64_t blocks = (channels + kChannelThreads - 1) / kChannelThreads;
     launch<&reduce_plain<Op>>({dim3(unsigned(blocks)), dim3(kChannelThreads), 0, stream}, shape,
                               op);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/cuda/choice.cuh"
 #include "kernels/cuda/packs.cuh"
 
 // One thread, one element, is the teaching rung: it stays for outputs that may lie anywhere. The
@@ -102,10 +103,12 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <class F, class To, class... From>
-void map(Stream stream, std::int64_t count, F f, To* y, const From*... x) {
+void map(const char* function, Stream stream, std::int64_t count, F f, To* y, const From*... x) {
   if (count == 0) return;
   constexpr int pack = 16 / int(std::min({sizeof(To), sizeof(From)...}));
-  const bool packed = aligned_to_16(y, x...);
+  const bool packed =
+      tuned(function, "elementwise: expected addresses of whole 16 bytes for 'packed'",
+            aligned_to_16(y, x...));
   const std::int64_t pieces = packed ? (count + pack - 1) / pack : count;
   const std::int64_t blocks = std::min((pieces + kThreads - 1) / kThreads, kMostBlocks);
   const Launch shape{dim3(unsigned(blocks)), dim3(kThreads), 0, stream};
@@ -124,19 +127,19 @@ void unary(Stream stream, Unary op, std::int64_t count, const T* x, T* y) {
   using namespace EK_TARGET;
   switch (op) {
     case Unary::negate:
-      return map(stream, count, UnaryOp<Unary::negate>{}, y, x);
+      return map("unary", stream, count, UnaryOp<Unary::negate>{}, y, x);
     case Unary::exp:
-      return map(stream, count, UnaryOp<Unary::exp>{}, y, x);
+      return map("unary", stream, count, UnaryOp<Unary::exp>{}, y, x);
     case Unary::log:
-      return map(stream, count, UnaryOp<Unary::log>{}, y, x);
+      return map("unary", stream, count, UnaryOp<Unary::log>{}, y, x);
     case Unary::rsqrt:
-      return map(stream, count, UnaryOp<Unary::rsqrt>{}, y, x);
+      return map("unary", stream, count, UnaryOp<Unary::rsqrt>{}, y, x);
     case Unary::sigmoid:
-      return map(stream, count, UnaryOp<Unary::sigmoid>{}, y, x);
+      return map("unary", stream, count, UnaryOp<Unary::sigmoid>{}, y, x);
     case Unary::relu:
-      return map(stream, count, UnaryOp<Unary::relu>{}, y, x);
+      return map("unary", stream, count, UnaryOp<Unary::relu>{}, y, x);
     case Unary::square:
-      return map(stream, count, UnaryOp<Unary::square>{}, y, x);
+      return map("unary", stream, count, UnaryOp<Unary::square>{}, y, x);
   }
 }
 
@@ -145,34 +148,34 @@ void binary(Stream stream, Binary op, std::int64_t count, const T* a, const T* b
   using namespace EK_TARGET;
   switch (op) {
     case Binary::add:
-      return map(stream, count, BinaryOp<Binary::add>{}, y, a, b);
+      return map("binary", stream, count, BinaryOp<Binary::add>{}, y, a, b);
     case Binary::subtract:
-      return map(stream, count, BinaryOp<Binary::subtract>{}, y, a, b);
+      return map("binary", stream, count, BinaryOp<Binary::subtract>{}, y, a, b);
     case Binary::multiply:
-      return map(stream, count, BinaryOp<Binary::multiply>{}, y, a, b);
+      return map("binary", stream, count, BinaryOp<Binary::multiply>{}, y, a, b);
     case Binary::divide:
-      return map(stream, count, BinaryOp<Binary::divide>{}, y, a, b);
+      return map("binary", stream, count, BinaryOp<Binary::divide>{}, y, a, b);
     case Binary::gate:
-      return map(stream, count, BinaryOp<Binary::gate>{}, y, a, b);
+      return map("binary", stream, count, BinaryOp<Binary::gate>{}, y, a, b);
   }
 }
 
 template <class B, class T>
 void affine(Stream stream, std::int64_t count, double scale, double shift, const T* x, T* y) {
   using namespace EK_TARGET;
-  map(stream, count, Affine<T>{T(scale), T(shift)}, y, x);
+  map("affine", stream, count, Affine<T>{T(scale), T(shift)}, y, x);
 }
 
 template <class B, class T>
 void add_scaled(Stream stream, std::int64_t count, const T* x, double scale, const T* d, T* y) {
   using namespace EK_TARGET;
-  map(stream, count, AddScaled<T>{T(scale)}, y, x, d);
+  map("add_scaled", stream, count, AddScaled<T>{T(scale)}, y, x, d);
 }
 
 template <class B, class T>
 void fill(Stream stream, std::int64_t count, double value, T* y) {
   using namespace EK_TARGET;
-  map(stream, count, Constant<Acc<T>>{Acc<T>(value)}, y);
+  map("fill", stream, count, Constant<Acc<T>>{Acc<T>(value)}, y);
 }
 
 template <class B, class From, class To>
@@ -180,10 +183,10 @@ void convert(Stream stream, std::int64_t count, const From* x, To* y) {
   using namespace EK_TARGET;
   if constexpr (std::is_same_v<From, bf16> && std::is_same_v<To, bf16>) {
     // Bit for bit, which a way through float is not for every NaN.
-    return map(stream, count, Identity{}, reinterpret_cast<std::uint16_t*>(y),
+    return map("convert", stream, count, Identity{}, reinterpret_cast<std::uint16_t*>(y),
                reinterpret_cast<const std::uint16_t*>(x));
   }
-  map(stream, count, Identity{}, y, x);
+  map("convert", stream, count, Identity{}, y, x);
 }
 
 using EK_TARGET::Backend;

@@ -139,7 +139,7 @@ void norm_act_vjp_of_sum(Stream stream, const NormParams<T>& params, const T* y,
                          const T* dact, const T* dact_more, const NormActCotangents<T>& out,
                          Workspace workspace) {
   reduce_channels(
-      stream, params.rows, params.channels,
+      "norm_act_vjp", stream, params.rows, params.channels,
       aligned_params(params) && aligned_to_16(y, act, dact, dact_more, out.dy, out.dshortcut),
       ActVjpOp<T>{{}, params, y, act, dact, dact_more, out}, workspace);
 }
@@ -153,7 +153,7 @@ template <class B, class T>
 void norm_act_forward(Stream stream, const NormParams<T>& params, const T* y, const T* shortcut,
                       T* act) {
   using namespace EK_TARGET;
-  map_channels(stream, params.rows, params.channels,
+  map_channels("norm_act_forward", stream, params.rows, params.channels,
                aligned_params(params) && aligned_to_16(y, shortcut, act),
                ActOp<T>{params, y, shortcut, act});
 }
@@ -172,7 +172,7 @@ void norm_act_jvp(Stream stream, const NormParams<T>& params, const T* y, const 
   const bool aligned = aligned_params(params) && aligned_to_16(y, act, act_tangent) &&
                        aligned_to_16(tangents.y, tangents.shortcut, tangents.mean, tangents.var,
                                      tangents.gamma, tangents.beta);
-  map_channels(stream, params.rows, params.channels, aligned,
+  map_channels("norm_act_jvp", stream, params.rows, params.channels, aligned,
                ActJvpOp<T>{params, y, act, tangents, act_tangent});
 }
 

@@ -137,7 +137,7 @@ template <class B, class T>
 void channel_stats_forward(Stream stream, std::int64_t rows, std::int64_t channels, const T* y,
                            Acc<T>* mean, Acc<T>* var, Workspace workspace) {
   using namespace EK_TARGET;
-  reduce_channels(stream, rows, channels, aligned_to_16(y),
+  reduce_channels("channel_stats_forward", stream, rows, channels, aligned_to_16(y),
                   StatsOp<T>{rows, channels, y, mean, var}, workspace);
 }
 
@@ -146,7 +146,8 @@ void channel_stats_vjp(Stream stream, std::int64_t rows, std::int64_t channels, 
                        const Acc<T>* mean, const Acc<T>* dmean, const Acc<T>* dvar, const T* dy_in,
                        T* dy) {
   using namespace EK_TARGET;
-  map_channels(stream, rows, channels, aligned_to_16(y, mean, dmean, dvar, dy_in, dy),
+  map_channels("channel_stats_vjp", stream, rows, channels,
+               aligned_to_16(y, mean, dmean, dvar, dy_in, dy),
                StatsVjpOp<T>{Acc<T>(1 / double(rows)), y, mean, dmean, dvar, dy_in, dy});
 }
 
@@ -155,7 +156,7 @@ void channel_stats_jvp(Stream stream, std::int64_t rows, std::int64_t channels, 
                        const Acc<T>* mean, const T* y_tangent, Acc<T>* mean_tangent,
                        Acc<T>* var_tangent, Workspace workspace) {
   using namespace EK_TARGET;
-  reduce_channels(stream, rows, channels, aligned_to_16(y, mean, y_tangent),
+  reduce_channels("channel_stats_jvp", stream, rows, channels, aligned_to_16(y, mean, y_tangent),
                   StatsJvpOp<T>{{}, rows, y, mean, y_tangent, mean_tangent, var_tangent},
                   workspace);
 }

@@ -1,15 +1,29 @@
 #include "kernels/optim.h"
 
+#include "kernels/cuda/choice.cuh"
 #include "kernels/cuda/optim_update.cuh"
 
+// "packed" wherever all buffers lie at whole 16 bytes, which the flat buffers of a model do.
 namespace ek::kernels {
+namespace EK_TARGET {
+namespace {
+
+template <class... P>
+bool packed_by(const char* function, P... buffers) {
+  return tuned(function, "optim: expected buffers at whole 16 bytes for 'packed'",
+               aligned_to_16(buffers...));
+}
+
+}  // namespace
+}  // namespace EK_TARGET
 
 template <class B, class T>
 void sgd_step(Stream stream, const SgdSettings& settings, std::span<const OptimSegment> segments,
               const T* gradient, T* parameters, T* momentum_buffer) {
   using namespace EK_TARGET;
   check_sgd(settings, segments, momentum_buffer != nullptr);
-  run_sgd<NoPacks>(stream, settings, whole_segments(segments), gradient, parameters,
+  const bool packed = packed_by("sgd_step", gradient, parameters, momentum_buffer);
+  run_sgd<NoPacks>(stream, packed, settings, whole_segments(segments), gradient, parameters,
                    momentum_buffer);
 }
 
@@ -18,8 +32,9 @@ void adam_step(Stream stream, const AdamSettings& settings, std::span<const Opti
                const T* gradient, T* parameters, T* first_moment, T* second_moment) {
   using namespace EK_TARGET;
   check_adam(settings, segments);
-  run_adam<NoPacks>(stream, settings, whole_segments(segments), gradient, parameters, first_moment,
-                    second_moment);
+  const bool packed = packed_by("adam_step", gradient, parameters, first_moment, second_moment);
+  run_adam<NoPacks>(stream, packed, settings, whole_segments(segments), gradient, parameters,
+                    first_moment, second_moment);
 }
 
 using EK_TARGET::Backend;

@@ -110,7 +110,8 @@ void sgd_step_and_pack(Stream stream, const SgdSettings& settings,
   }
   check_sgd(settings, segments, momentum_buffer != nullptr);
   const Cut<T> pieces(segments, jobs, "sgd_step_and_pack: expected up to 128 packs of a tensor");
-  run_sgd<PutPacks<T>>(stream, settings, pieces, gradient, parameters, momentum_buffer);
+  run_sgd<PutPacks<T>>(stream, aligned_to_16(gradient, parameters, momentum_buffer), settings,
+                       pieces, gradient, parameters, momentum_buffer);
 }
 
 template <class B, class T>
@@ -127,8 +128,8 @@ void adam_step_and_pack(Stream stream, const AdamSettings& settings,
   }
   check_adam(settings, segments);
   const Cut<T> pieces(segments, jobs, "adam_step_and_pack: expected up to 128 packs of a tensor");
-  run_adam<PutPacks<T>>(stream, settings, pieces, gradient, parameters, first_moment,
-                        second_moment);
+  run_adam<PutPacks<T>>(stream, aligned_to_16(gradient, parameters, first_moment, second_moment),
+                        settings, pieces, gradient, parameters, first_moment, second_moment);
 }
 
 template <class B, class T>
@@ -142,7 +143,8 @@ void add_scaled_and_pack(Stream stream, std::int64_t count, std::span<const Pack
   }
   const OptimSegment all[] = {{0, count}};
   const Cut<T> pieces(all, jobs, "add_scaled_and_pack: expected up to 128 packs of a tensor");
-  update_all<PutPacks<T>>(stream, scale, pieces, AddScaledTo<float>{}, d, x, y);
+  update_all<PutPacks<T>>(stream, aligned_to_16(d, x, y), scale, pieces, AddScaledTo<float>{}, d, x,
+                          y);
 }
 
 using EK_TARGET::Backend;

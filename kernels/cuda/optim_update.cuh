@@ -145,11 +145,11 @@ __global__ void __launch_bounds__(kUpdateThreads)
 }
 
 // `pieces(add)` calls add(segment, begin, end, targets) for what is to be updated: a part of a
-// segment, and the packs that all of it belongs to.
+// segment, and the packs that all of it belongs to. `packed`: which of the two kernels; all buffers
+// must be aligned for it.
 template <class Packs, class Pieces, class Update, class T, class P, class... State>
-void update_all(Stream stream, double lr, const Pieces& pieces, Update update, const T* gradient,
-                P* parameters, State*... state) {
-  const bool aligned = aligned_to_16(gradient, parameters, state...);
+void update_all(Stream stream, bool packed, double lr, const Pieces& pieces, Update update,
+                const T* gradient, P* parameters, State*... state) {
   Segments<T, Packs::kMostSegments> some = {};
   Packs packs = {};
   int count = 0;
@@ -157,7 +157,7 @@ void update_all(Stream stream, double lr, const Pieces& pieces, Update update, c
   const auto flush = [&] {
     if (count == 0) return;
     const Launch shape{dim3(unsigned(blocks)), dim3(kUpdateThreads), 0, stream};
-    if (aligned) {
+    if (packed) {
       launch<&update_packed<Update, Packs, T, P, State...>>(shape, some, packs, update, gradient,
                                                             parameters, state...);
     } else {
@@ -176,7 +176,7 @@ void update_all(Stream stream, double lr, const Pieces& pieces, Update update, c
       packs.add(count, targets);
     }
     constexpr int step = Pack16<T>::size;
-    const std::int64_t threads = aligned ? (end + step - 1) / step - begin / step : end - begin;
+    const std::int64_t threads = packed ? (end + step - 1) / step - begin / step : end - begin;
     blocks += (threads + kUpdateThreads - 1) / kUpdateThreads;
     some.of[count++] = {begin, end, blocks, T(lr * s.lr_factor), T(s.weight_decay)};
   });
@@ -200,18 +200,18 @@ inline void check_segments(const char* expected, std::span<const OptimSegment> s
 }
 
 template <class Packs, class Pieces, class T>
-void run_sgd(Stream stream, const SgdSettings& settings, const Pieces& pieces, const T* gradient,
-             T* parameters, T* momentum_buffer) {
+void run_sgd(Stream stream, bool packed, const SgdSettings& settings, const Pieces& pieces,
+             const T* gradient, T* parameters, T* momentum_buffer) {
   const T momentum = T(settings.momentum);
   const bool nesterov = settings.nesterov;
   if (!momentum_buffer) {
-    update_all<Packs>(stream, settings.lr, pieces, SgdPlain<T>{}, gradient, parameters);
+    update_all<Packs>(stream, packed, settings.lr, pieces, SgdPlain<T>{}, gradient, parameters);
   } else if (settings.first_step) {
-    update_all<Packs>(stream, settings.lr, pieces, SgdFirst<T>{momentum, nesterov}, gradient,
-                      parameters, momentum_buffer);
+    update_all<Packs>(stream, packed, settings.lr, pieces, SgdFirst<T>{momentum, nesterov},
+                      gradient, parameters, momentum_buffer);
   } else {
-    update_all<Packs>(stream, settings.lr, pieces, Sgd<T>{momentum, nesterov}, gradient, parameters,
-                      momentum_buffer);
+    update_all<Packs>(stream, packed, settings.lr, pieces, Sgd<T>{momentum, nesterov}, gradient,
+                      parameters, momentum_buffer);
   }
 }
 
@@ -223,10 +223,10 @@ inline void check_sgd(const SgdSettings& settings, std::span<const OptimSegment>
 }
 
 template <class Packs, class Pieces, class T>
-void run_adam(Stream stream, const AdamSettings& settings, const Pieces& pieces, const T* gradient,
-              T* parameters, T* first_moment, T* second_moment) {
+void run_adam(Stream stream, bool packed, const AdamSettings& settings, const Pieces& pieces,
+              const T* gradient, T* parameters, T* first_moment, T* second_moment) {
   const Adam<T> adam{math::adam_of<T>(settings)};
-  update_all<Packs>(stream, settings.lr, pieces, adam, gradient, parameters, first_moment,
+  update_all<Packs>(stream, packed, settings.lr, pieces, adam, gradient, parameters, first_moment,
                     second_moment);
 }
 

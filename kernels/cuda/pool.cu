@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "kernels/cuda/choice.cuh"
 #include "kernels/cuda/packs.cuh"
 
 namespace ek::kernels {
@@ -271,9 +272,11 @@ void run_pool(Stream stream, std::int64_t pixels, std::int64_t channels, const O
 
 // Packs where `packed` says that all tensors allow them.
 template <class T, class Op>
-void pool(Stream stream, std::int64_t pixels, std::int64_t channels, bool packed, const Op& op) {
+void pool(const char* function, Stream stream, std::int64_t pixels, std::int64_t channels,
+          bool packed, const Op& op) {
   constexpr int N = 16 / int(sizeof(T));
-  if (packed && channels % N == 0) {
+  if (tuned(function, "pool: expected channels and addresses of whole 16 bytes for 'packed'",
+            packed && channels % N == 0)) {
     run_pool<N>(stream, pixels, channels, op);
   } else {
     run_pool<1>(stream, pixels, channels, op);
@@ -293,8 +296,8 @@ template <class B, class T>
 void max_pool2d_forward(Stream stream, const Pool2dShape& s, const T* x, T* y,
                         std::int64_t* argmax) {
   using namespace EK_TARGET;
-  pool<T>(stream, s.batch * s.out_h() * s.out_w(), s.channels, aligned_to_16(x, y),
-          MaxForward<T>{s, x, y, argmax});
+  pool<T>("max_pool2d_forward", stream, s.batch * s.out_h() * s.out_w(), s.channels,
+          aligned_to_16(x, y), MaxForward<T>{s, x, y, argmax});
 }
 
 template <class B, class T>
@@ -308,51 +311,52 @@ template <class B, class T>
 void max_pool2d_scatter(Stream stream, const Pool2dShape& s, const T* dy,
                         const std::int64_t* argmax, T* dx) {
   using namespace EK_TARGET;
-  pool<T>(stream, s.batch * s.in_h * s.in_w, s.channels, aligned_to_16(dy, dx),
-          MaxScatter<T>{s, dy, argmax, dx});
+  pool<T>("max_pool2d_scatter", stream, s.batch * s.in_h * s.in_w, s.channels,
+          aligned_to_16(dy, dx), MaxScatter<T>{s, dy, argmax, dx});
 }
 
 template <class B, class T>
 void avg_pool2d_forward(Stream stream, const Pool2dShape& s, const T* x, T* y) {
   using namespace EK_TARGET;
-  pool<T>(stream, s.batch * s.out_h() * s.out_w(), s.channels, aligned_to_16(x, y),
-          AvgForward<T>{s, x, y});
+  pool<T>("avg_pool2d_forward", stream, s.batch * s.out_h() * s.out_w(), s.channels,
+          aligned_to_16(x, y), AvgForward<T>{s, x, y});
 }
 
 template <class B, class T>
 void avg_pool2d_backward(Stream stream, const Pool2dShape& s, const T* dy, T* dx) {
   using namespace EK_TARGET;
-  pool<T>(stream, s.batch * s.in_h * s.in_w, s.channels, aligned_to_16(dy, dx),
-          AvgBackward<T>{s, dy, dx});
+  pool<T>("avg_pool2d_backward", stream, s.batch * s.in_h * s.in_w, s.channels,
+          aligned_to_16(dy, dx), AvgBackward<T>{s, dy, dx});
 }
 
 template <class B, class T>
 void global_avg_pool_forward(Stream stream, std::int64_t batch, std::int64_t pixels,
                              std::int64_t channels, const T* x, Acc<T>* y) {
   using namespace EK_TARGET;
-  pool<T>(stream, batch, channels, aligned_to_16(x, y), GlobalForward<T>{pixels, channels, x, y});
+  pool<T>("global_avg_pool_forward", stream, batch, channels, aligned_to_16(x, y),
+          GlobalForward<T>{pixels, channels, x, y});
 }
 
 template <class B, class T>
 void global_avg_pool_backward(Stream stream, std::int64_t batch, std::int64_t pixels,
                               std::int64_t channels, const Acc<T>* dy, T* dx) {
   using namespace EK_TARGET;
-  pool<T>(stream, batch * pixels, channels, aligned_to_16(dy, dx),
+  pool<T>("global_avg_pool_backward", stream, batch * pixels, channels, aligned_to_16(dy, dx),
           GlobalBackward<T>{pixels, channels, dy, dx});
 }
 
 template <class B, class T>
 void subsample_pad_forward(Stream stream, const SubsampleShape& s, const T* x, T* y) {
   using namespace EK_TARGET;
-  pool<T>(stream, s.batch * s.out_h() * s.out_w(), s.out_c,
+  pool<T>("subsample_pad_forward", stream, s.batch * s.out_h() * s.out_w(), s.out_c,
           aligned_to_16(x, y) && packed_channels<T>(s), SubsampleForward<T>{s, x, y});
 }
 
 template <class B, class T>
 void subsample_pad_backward(Stream stream, const SubsampleShape& s, const T* dy, T* dx) {
   using namespace EK_TARGET;
-  pool<T>(stream, s.batch * s.in_h * s.in_w, s.in_c, aligned_to_16(dy, dx) && packed_channels<T>(s),
-          SubsampleBackward<T>{s, dy, dx});
+  pool<T>("subsample_pad_backward", stream, s.batch * s.in_h * s.in_w, s.in_c,
+          aligned_to_16(dy, dx) && packed_channels<T>(s), SubsampleBackward<T>{s, dy, dx});
 }
 
 using EK_TARGET::Backend;

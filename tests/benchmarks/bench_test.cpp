@@ -125,7 +125,14 @@ TEST_CASE("ek-bench: --list names every family and runs nothing") {
                              "subsample_backward",
                              "add",
                              "gate",
+                             "relu",
+                             "affine",
+                             "fill",
                              "convert",
+                             "max_pool2d_forward",
+                             "max_pool2d_scatter",
+                             "avg_pool2d_forward",
+                             "avg_pool2d_backward",
                              "sgd",
                              "adam",
                              "add_scaled",
@@ -171,6 +178,36 @@ TEST_CASE("ek-bench: the versions of the CUDA kernels are rows of the table") {
   if (std::ranges::count(devices, ek::Device{ek::Device::Kind::simt}) == 0) {
     WARN("this build has no simt device");
     return;
+  }
+  // The versions of kernels/versions.h, in the table under their families.
+  std::set<std::string> rows;
+  for (const Case& what : all_cases({ek::Device::Kind::simt}, 1)) {
+    rows.insert(what.family + "/" + what.version);
+  }
+  for (const char* ladder : {"relu/plain",
+                             "relu/packed",
+                             "affine/packed",
+                             "add/packed",
+                             "fill/packed",
+                             "convert/packed",
+                             "channel_stats_forward/parts",
+                             "channel_stats_vjp/rows",
+                             "channel_stats_jvp/parts",
+                             "norm_act_forward/rows",
+                             "norm_act_vjp/parts",
+                             "norm_act_jvp/rows",
+                             "max_pool2d_forward/packed",
+                             "max_pool2d_scatter/packed",
+                             "avg_pool2d_forward/packed",
+                             "avg_pool2d_backward/packed",
+                             "global_avg_pool_forward/packed",
+                             "subsample_forward/packed",
+                             "subsample_backward/packed",
+                             "sgd/packed",
+                             "adam/packed",
+                             "add_scaled/packed"}) {
+    CAPTURE(ladder);
+    CHECK(rows.contains(ladder));
   }
   const TempDir dir;
   const Run run = ek_bench(dir,

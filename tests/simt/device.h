@@ -46,4 +46,18 @@ void by_versions(std::string_view function, const F& body) {
   }
 }
 
+// in_all_orders on `count` elements by the version that the rule of `function` picks and by each
+// that it has, all of which give the same bits. Returns them.
+template <class T>
+std::vector<T> in_all_versions(std::string_view function, std::size_t count, int shift,
+                               const std::function<void(T*)>& write) {
+  std::vector<T> first;
+  by_versions(function, [&] {
+    const std::vector<T> values = in_all_orders<T>(count + std::size_t(shift), shift, write);
+    if (first.empty()) first = values;
+    REQUIRE(ek::test::same_bits(values, first));
+  });
+  return first;
+}
+
 }  // namespace ek::simt::test

@@ -24,7 +24,7 @@ constexpr std::int64_t kCounts[] = {1, 7, 1003, 4099};
 template <class T>
 constexpr double kTolerance = 4 * double(std::numeric_limits<T>::epsilon());
 
-// `shift` elements into the buffer: 0 takes the packed kernel, 1 the plain one.
+// `shift` elements into the buffer: all versions serve 0, the plain one alone serves 1.
 template <class T>
 std::vector<T> shifted(std::vector<T> values, int shift) {
   values.insert(values.begin(), std::size_t(shift), T{});
@@ -33,7 +33,7 @@ std::vector<T> shifted(std::vector<T> values, int shift) {
 
 template <class T>
 std::vector<T> simt_unary(Unary op, const std::vector<T>& x, int shift) {
-  return in_all_orders<T>(x.size() + std::size_t(shift), shift, [&](T* y) {
+  return in_all_versions<T>("unary", x.size(), shift, [&](T* y) {
     const Input<T> in(shifted(x, shift));
     unary<Simt, T>({}, op, std::int64_t(x.size()), in.data() + shift, y);
   });
@@ -52,13 +52,13 @@ void check_unary(Unary op, T low, T high) {
 }
 
 template <class T, class F, class G>
-void check_two(F on_simt, G on_cpu) {
+void check_two(std::string_view function, F on_simt, G on_cpu) {
   for (const std::int64_t count : kCounts) {
     const std::vector<T> a = random_numbers<T>(count, 2), b = random_numbers<T>(count, 3);
     std::vector<T> expected(a.size());
     on_cpu(count, a.data(), b.data(), expected.data());
     for (const int shift : {0, 1}) {
-      const auto y = in_all_orders<T>(a.size() + std::size_t(shift), shift, [&](T* to) {
+      const auto y = in_all_versions<T>(function, a.size(), shift, [&](T* to) {
         const Input<T> in_a(shifted(a, shift)), in_b(shifted(b, shift));
         on_simt(count, in_a.data() + shift, in_b.data() + shift, to);
       });
@@ -78,7 +78,7 @@ void check_convert() {
   std::vector<To> expected(x.size());
   convert<Cpu, From, To>({}, std::int64_t(x.size()), x.data(), expected.data());
   for (const int shift : {0, 1}) {
-    const auto y = in_all_orders<To>(x.size() + std::size_t(shift), shift, [&](To* to) {
+    const auto y = in_all_versions<To>("convert", x.size(), shift, [&](To* to) {
       const Input<From> in(shifted(x, shift));
       convert<Simt, From, To>({}, std::int64_t(x.size()), in.data() + shift, to);
     });
@@ -119,6 +119,7 @@ TEMPLATE_TEST_CASE("simt binary functions", "", float, double) {
   for (const Binary op :
        {Binary::add, Binary::subtract, Binary::multiply, Binary::divide, Binary::gate}) {
     check_two<T>(
+        "binary",
         [&](std::int64_t n, const T* a, const T* b, T* y) { binary<Simt, T>({}, op, n, a, b, y); },
         [&](std::int64_t n, const T* a, const T* b, T* y) { binary<Cpu, T>({}, op, n, a, b, y); });
   }
@@ -127,15 +128,20 @@ TEMPLATE_TEST_CASE("simt binary functions", "", float, double) {
 TEMPLATE_TEST_CASE("simt affine, add_scaled and fill", "", float, double) {
   using T = TestType;
   check_two<T>(
+      "affine",
       [](std::int64_t n, const T* a, const T*, T* y) { affine<Simt, T>({}, n, -0.5, 3.0, a, y); },
       [](std::int64_t n, const T* a, const T*, T* y) { affine<Cpu, T>({}, n, -0.5, 3.0, a, y); });
-  check_two<T>([](std::int64_t n, const T* a, const T* b,
-                  T* y) { add_scaled<Simt, T>({}, n, a, -0.3, b, y); },
-               [](std::int64_t n, const T* a, const T* b, T* y) {
-                 add_scaled<Cpu, T>({}, n, a, -0.3, b, y);
-               });
-  check_two<T>([](std::int64_t n, const T*, const T*, T* y) { fill<Simt, T>({}, n, 0.7, y); },
-               [](std::int64_t n, const T*, const T*, T* y) { fill<Cpu, T>({}, n, 0.7, y); });
+  check_two<T>(
+      "add_scaled",
+      [](std::int64_t n, const T* a, const T* b, T* y) {
+        add_scaled<Simt, T>({}, n, a, -0.3, b, y);
+      },
+      [](std::int64_t n, const T* a, const T* b, T* y) {
+        add_scaled<Cpu, T>({}, n, a, -0.3, b, y);
+      });
+  check_two<T>(
+      "fill", [](std::int64_t n, const T*, const T*, T* y) { fill<Simt, T>({}, n, 0.7, y); },
+      [](std::int64_t n, const T*, const T*, T* y) { fill<Cpu, T>({}, n, 0.7, y); });
 }
 
 // In place, which the header allows.
@@ -170,7 +176,7 @@ TEST_CASE("simt bf16 arithmetic") {
   const Input<bf16> in_a(na), in_b(nb);
   const auto wide = [](bf16 v) { return ek::math::bf16_to_float(v); };
   for (const Binary op : {Binary::add, Binary::gate}) {
-    const auto y = in_all_orders<bf16>(count, 0, [&](bf16* to) {
+    const auto y = in_all_versions<bf16>("binary", count, 0, [&](bf16* to) {
       binary<Simt, bf16>({}, op, count, in_a.data(), in_b.data(), to);
     });
     std::vector<bf16> expected;
@@ -180,7 +186,7 @@ TEST_CASE("simt bf16 arithmetic") {
     }
     REQUIRE(ek::test::same_bits(y, expected));
   }
-  const auto filled =
-      in_all_orders<bf16>(count, 0, [&](bf16* to) { fill<Simt, bf16>({}, count, 0.7, to); });
+  const auto filled = in_all_versions<bf16>(
+      "fill", count, 0, [&](bf16* to) { fill<Simt, bf16>({}, count, 0.7, to); });
   REQUIRE(ek::test::same_bits(filled, std::vector<bf16>(count, ek::math::float_to_bf16(0.7f))));
 }

@@ -13,8 +13,12 @@ namespace {
 
 // One row; few rows (the plain reduction); channels that make no packs, one, several and more than
 // a block has threads for; several parts of the rows, the last one shorter.
-const std::vector<std::pair<std::int64_t, std::int64_t>> kShapes{
-    {1, 5}, {32, 16}, {33, 16}, {1025, 32}, {777, 17}, {40, 24}, {35, 1}, {33, 2056}, {6000, 3}};
+template <class T>
+std::vector<std::pair<std::int64_t, std::int64_t>> shapes() {
+  return {{1, 5},     {32, 16},  {33, 16},
+          {1025, 32}, {777, 17}, {40, 24},
+          {35, 1},    {6000, 3}, {33, 256 * (16 / std::int64_t(sizeof(T))) + 8}};
+}
 
 // As the CPU: a dozen roundings of numbers up to 10 or so, and sums over at most 8192 of them.
 template <class T>
@@ -94,28 +98,32 @@ double error_of(const std::vector<T>& simt, const std::vector<T>& cpu) {
 
 TEMPLATE_TEST_CASE("simt channel statistics and their tangents", "", float, double, bf16) {
   using T = TestType;
-  for (const auto& [rows, channels] : kShapes) {
+  for (const auto& [rows, channels] : shapes<T>()) {
     for (const int shift : {0, 1}) {
       CAPTURE(rows, channels, shift);
       NormCase<T> c(rows, channels, false);
       c.run_stats();
       const Shifted<T> y(c.y, shift);
-      const auto [none, stats] = run_reduction(c, 0, 2, [&](T*, Acc<T>* out, Workspace workspace) {
-        channel_stats_forward<Simt, T>({}, c.rows, c.channels, y.data(), out, out + c.channels,
-                                       workspace);
+      by_versions("channel_stats_forward", [&] {
+        const auto stats = run_reduction(c, 0, 2, [&](T*, Acc<T>* out, Workspace workspace) {
+          channel_stats_forward<Simt, T>({}, c.rows, c.channels, y.data(), out, out + c.channels,
+                                         workspace);
+        });
+        REQUIRE(max_error(stats.second, joined<T>({c.mean, c.var}), 1) <= tolerance<T>());
       });
-      REQUIRE(max_error(stats, joined<T>({c.mean, c.var}), 1) <= tolerance<T>());
 
       const auto numbers = random_numbers<T>(rows * channels, 21);
       const auto expected = c.stats_jvp(numbers);
       const Shifted<T> y_tangent(numbers, shift);
       const Shifted<Acc<T>> mean(c.mean, shift);
-      const auto tangents = run_reduction(c, 0, 2, [&](T*, Acc<T>* out, Workspace workspace) {
-        channel_stats_jvp<Simt, T>({}, c.rows, c.channels, y.data(), mean.data(), y_tangent.data(),
-                                   out, out + c.channels, workspace);
+      by_versions("channel_stats_jvp", [&] {
+        const auto tangents = run_reduction(c, 0, 2, [&](T*, Acc<T>* out, Workspace workspace) {
+          channel_stats_jvp<Simt, T>({}, c.rows, c.channels, y.data(), mean.data(),
+                                     y_tangent.data(), out, out + c.channels, workspace);
+        });
+        REQUIRE(max_error(tangents.second, joined<T>({expected.first, expected.second}), 1) <=
+                tolerance<T>());
       });
-      REQUIRE(max_error(tangents.second, joined<T>({expected.first, expected.second}), 1) <=
-              tolerance<T>());
     }
   }
 }
@@ -145,7 +153,7 @@ TEST_CASE("simt variance does not cancel when the mean is large, or the pivot ba
 
 TEMPLATE_TEST_CASE("simt cotangents of the statistics", "", float, double, bf16) {
   using T = TestType;
-  for (const auto& [rows, channels] : kShapes) {
+  for (const auto& [rows, channels] : shapes<T>()) {
     for (const int shift : {0, 1}) {
       for (const bool added : {false, true}) {
         CAPTURE(rows, channels, shift, added);
@@ -156,7 +164,7 @@ TEMPLATE_TEST_CASE("simt cotangents of the statistics", "", float, double, bf16)
                                   expected.data());
         const Shifted<T> y(c.y, shift), dy_in(c.shortcut, shift);
         const Shifted<Acc<T>> mean(c.mean, shift), dmean(c.gamma, shift), dvar(c.beta, shift);
-        const auto dy = in_all_orders<T>(c.y.size() + std::size_t(shift), shift, [&](T* to) {
+        const auto dy = in_all_versions<T>("channel_stats_vjp", c.y.size(), shift, [&](T* to) {
           channel_stats_vjp<Simt, T>({}, c.rows, c.channels, y.data(), mean.data(), dmean.data(),
                                      dvar.data(), added ? dy_in.data() : nullptr, to);
         });
@@ -173,7 +181,7 @@ TEMPLATE_TEST_CASE("simt cotangents of the statistics", "", float, double, bf16)
 
 TEMPLATE_TEST_CASE("simt norm_act: activation, tangent and cotangents", "", float, double, bf16) {
   using T = TestType;
-  for (const auto& [rows, channels] : kShapes) {
+  for (const auto& [rows, channels] : shapes<T>()) {
     for (const int shift : {0, 1}) {
       for (const bool full : {false, true}) {  // with ReLU, shortcut and all tangents, or none
         CAPTURE(rows, channels, shift, full);
@@ -184,15 +192,11 @@ TEMPLATE_TEST_CASE("simt norm_act: activation, tangent and cotangents", "", floa
             beta(c.beta, shift);
         const auto params = with(c.params(), mean, var, gamma, beta);
         const std::size_t count = c.y.size();
-        const auto on_simt = [&](const auto& pass) {
-          return in_all_orders<T>(count + std::size_t(shift), shift, pass);
-        };
         const std::vector<T> act = c.forward();
-        REQUIRE(error_of(on_simt([&](T* to) {
-                           norm_act_forward<Simt, T>({}, params, y.data(),
-                                                     full ? shortcut.data() : nullptr, to);
-                         }),
-                         act) <= tolerance<T>());
+        const auto got_act = in_all_versions<T>("norm_act_forward", count, shift, [&](T* to) {
+          norm_act_forward<Simt, T>({}, params, y.data(), full ? shortcut.data() : nullptr, to);
+        });
+        REQUIRE(error_of(got_act, act) <= tolerance<T>());
 
         // The mask of the derivatives is the CPU's on both sides.
         const Shifted<T> stored(act, shift);
@@ -206,35 +210,37 @@ TEMPLATE_TEST_CASE("simt norm_act: activation, tangent and cotangents", "", floa
         norm_act_jvp<Cpu, T>({}, c.params(), c.y.data(), act.data(),
                              tangents(numbers.data(), c.gamma.data(), c.beta.data()),
                              expected_tangent.data());
-        REQUIRE(error_of(on_simt([&](T* to) {
-                           norm_act_jvp<Simt, T>({}, params, y.data(), stored.data(),
-                                                 tangents(dact.data(), gamma.data(), beta.data()),
-                                                 to);
-                         }),
-                         expected_tangent) <= 16 * tolerance<T>());  // r^3 is up to 30
+        const auto got_tangent = in_all_versions<T>("norm_act_jvp", count, shift, [&](T* to) {
+          norm_act_jvp<Simt, T>({}, params, y.data(), stored.data(),
+                                tangents(dact.data(), gamma.data(), beta.data()), to);
+        });
+        REQUIRE(error_of(got_tangent, expected_tangent) <= 16 * tolerance<T>());  // r^3: up to 30
 
         const auto expected = c.vjp(act, numbers);
         const std::size_t stride = count + std::size_t(16);  // the second image is aligned, too
         const std::size_t second = stride - stride % 16 + std::size_t(shift);
-        const auto [images, sums] = run_reduction(
-            c, second + count, 4, [&](T* out, Acc<T>* of_channel, Workspace workspace) {
-              norm_act_vjp<Simt, T>(
-                  {}, params, y.data(), stored.data(), dact.data(),
-                  {out + shift, full ? out + second : nullptr, of_channel, of_channel + c.channels,
-                   of_channel + 2 * c.channels, of_channel + 3 * c.channels},
-                  workspace);
-            });
-        const auto part = [count, &images = images](std::size_t from) {
-          return std::vector<T>(images.begin() + std::ptrdiff_t(from),
-                                images.begin() + std::ptrdiff_t(from + count));
-        };
-        REQUIRE(error_of(part(std::size_t(shift)), expected.dy) <= tolerance<T>());
-        if (full) REQUIRE(ek::test::numbers(part(second)) == ek::test::numbers(expected.dshortcut));
-        // Sums of so many numbers of size 1, times r^2 / 2 of at most 5 or so.
-        const double floor = 15 * std::max(1.0, std::sqrt(double(rows)));
         const auto expected_sums =
             joined<T>({expected.dmean, expected.dvar, expected.dgamma, expected.dbeta});
-        REQUIRE(max_error(sums, expected_sums, floor) <= tolerance<T>());
+        by_versions("norm_act_vjp", [&] {
+          const auto [images, sums] = run_reduction(
+              c, second + count, 4, [&](T* out, Acc<T>* of_channel, Workspace workspace) {
+                norm_act_vjp<Simt, T>({}, params, y.data(), stored.data(), dact.data(),
+                                      {out + shift, full ? out + second : nullptr, of_channel,
+                                       of_channel + c.channels, of_channel + 2 * c.channels,
+                                       of_channel + 3 * c.channels},
+                                      workspace);
+              });
+          const auto part = [count, &images = images](std::size_t from) {
+            return std::vector<T>(images.begin() + std::ptrdiff_t(from),
+                                  images.begin() + std::ptrdiff_t(from + count));
+          };
+          REQUIRE(error_of(part(std::size_t(shift)), expected.dy) <= tolerance<T>());
+          if (full)
+            REQUIRE(ek::test::numbers(part(second)) == ek::test::numbers(expected.dshortcut));
+          // Sums of so many numbers of size 1, times r^2 / 2 of at most 5 or so.
+          const double floor = 15 * std::max(1.0, std::sqrt(double(rows)));
+          REQUIRE(max_error(sums, expected_sums, floor) <= tolerance<T>());
+        });
       }
     }
   }

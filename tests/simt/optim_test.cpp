@@ -53,10 +53,10 @@ void require_close(const std::vector<T>& a, const std::vector<T>& b) {
 }
 
 // `step(backend tag, number, segments, gradient, parameters, first, second)` on both backends, on
-// the same bytes. Moments start as what nobody may read (SGD) or as zeros (Adam); elements outside
-// the segments must keep their bits.
+// the same bytes; on the device all versions and orders give the same bits. Moments start as what
+// nobody may read (SGD) or as zeros (Adam); elements outside the segments must keep their bits.
 template <class T, class Step>
-void check(bool moments_are_read, const Step& step) {
+void check(std::string_view function, bool moments_are_read, const Step& step) {
   for (const auto& segments : {kFew, many()}) {
     for (const std::int64_t shift : {0, 1}) {  // 1: not aligned to 16 bytes
       const std::size_t size = std::size_t(kCount + shift);
@@ -71,8 +71,7 @@ void check(bool moments_are_read, const Step& step) {
              cpu.first.data() + shift, cpu.second.data() + shift);
       }
       State<T> first;
-      for (const auto& options : some_orders()) {
-        const ScopedOptions scope(options);
+      const auto run = [&] {
         Guarded<T> p(start, "parameters");
         const auto of_moments = [&](const char* name) {
           if (moments_are_read) return Guarded<T>(moments, name);
@@ -90,7 +89,13 @@ void check(bool moments_are_read, const Step& step) {
         REQUIRE(same_bits(got.parameters, first.parameters));
         REQUIRE(same_bits(got.first, first.first));
         REQUIRE(same_bits(got.second, first.second));
-      }
+      };
+      by_versions(function, [&] {
+        for (const auto& options : some_orders()) {
+          const ScopedOptions scope(options);
+          run();
+        }
+      });
       require_close(first.parameters, cpu.parameters);
       require_close(first.first, cpu.first);
       require_close(first.second, cpu.second);
@@ -101,10 +106,11 @@ void check(bool moments_are_read, const Step& step) {
 
 template <class T>
 void check_sgd(double momentum, bool nesterov, bool with_buffer) {
-  check<T>(false, [&](auto backend, int n, const auto& segments, const T* g, T* p, T* m, T*) {
+  const auto step = [&](auto backend, int n, const auto& segments, const T* g, T* p, T* m, T*) {
     sgd_step<decltype(backend), T>({}, {0.1 / (n + 1), momentum, nesterov, n == 0}, segments, g, p,
                                    with_buffer ? m : nullptr);
-  });
+  };
+  check<T>("sgd_step", false, step);
 }
 
 }  // namespace
@@ -117,9 +123,10 @@ TEMPLATE_TEST_CASE("simt sgd_step", "", float, double) {
 
 TEMPLATE_TEST_CASE("simt adam_step", "", float, double) {
   using T = TestType;
-  check<T>(true, [&](auto backend, int n, const auto& segments, const T* g, T* p, T* m, T* v) {
+  const auto step = [&](auto backend, int n, const auto& segments, const T* g, T* p, T* m, T* v) {
     adam_step<decltype(backend), T>({}, {0.01, 0.9, 0.999, 1e-8, n + 1}, segments, g, p, m, v);
-  });
+  };
+  check<T>("adam_step", true, step);
 }
 
 TEST_CASE("simt optimisers refuse what they cannot do, and do nothing for no segment") {

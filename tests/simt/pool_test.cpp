@@ -18,13 +18,15 @@ std::vector<T> shifted(std::vector<T> values, int shift) {
   return values;
 }
 
-// One pass from x to y on both sides: run(tag, from, to).
+// One pass of `function` from x to y on both sides: run(tag, from, to). All versions must give the
+// same bits.
 template <class From, class To, class F>
-std::pair<std::vector<To>, std::vector<To>> both(const std::vector<From>& x, std::int64_t size,
+std::pair<std::vector<To>, std::vector<To>> both(std::string_view function,
+                                                 const std::vector<From>& x, std::int64_t size,
                                                  int shift, const F& run) {
   std::vector<To> expected(static_cast<std::size_t>(size));
   run(Cpu{}, x.data(), expected.data());
-  const auto y = in_all_orders<To>(expected.size() + std::size_t(shift), shift, [&](To* to) {
+  const auto y = in_all_versions<To>(function, expected.size(), shift, [&](To* to) {
     const Input<From> in(shifted(x, shift));
     run(Simt{}, in.data() + shift, to);
   });
@@ -54,7 +56,7 @@ TEMPLATE_TEST_CASE("simt global average pooling", "", float, double, bf16) {
       CAPTURE(batch, pixels, channels, shift);
       const auto x = random_numbers<T>(batch * pixels * channels, 1);
       const auto [y, expected] = both<T, A>(
-          x, batch * channels, shift,
+          "global_avg_pool_forward", x, batch * channels, shift,
           [batch = batch, pixels = pixels, channels = channels](auto tag, const T* in, A* out) {
             global_avg_pool_forward<decltype(tag), T>({}, batch, pixels, channels, in, out);
           });
@@ -62,7 +64,7 @@ TEMPLATE_TEST_CASE("simt global average pooling", "", float, double, bf16) {
 
       const auto dy = random_numbers<A>(batch * channels, 2);
       const auto [dx, expected_dx] = both<A, T>(
-          dy, batch * pixels * channels, shift,
+          "global_avg_pool_backward", dy, batch * pixels * channels, shift,
           [batch = batch, pixels = pixels, channels = channels](auto tag, const A* in, T* out) {
             global_avg_pool_backward<decltype(tag), T>({}, batch, pixels, channels, in, out);
           });
@@ -80,14 +82,16 @@ TEMPLATE_TEST_CASE("simt subsampling shortcuts are those of the CPU bit for bit"
     for (const int shift : {0, 1}) {
       CAPTURE(s.in_h, s.in_w, s.in_c, s.out_c, s.stride, shift);
       const auto [y, expected] =
-          both<T, T>(random_numbers<T>(in, 3), out, shift, [&](auto tag, const T* from, T* to) {
-            subsample_pad_forward<decltype(tag), T>({}, s, from, to);
-          });
+          both<T, T>("subsample_pad_forward", random_numbers<T>(in, 3), out, shift,
+                     [&](auto tag, const T* from, T* to) {
+                       subsample_pad_forward<decltype(tag), T>({}, s, from, to);
+                     });
       REQUIRE(same_bits(y, expected));
       const auto [dx, expected_dx] =
-          both<T, T>(random_numbers<T>(out, 4), in, shift, [&](auto tag, const T* from, T* to) {
-            subsample_pad_backward<decltype(tag), T>({}, s, from, to);
-          });
+          both<T, T>("subsample_pad_backward", random_numbers<T>(out, 4), in, shift,
+                     [&](auto tag, const T* from, T* to) {
+                       subsample_pad_backward<decltype(tag), T>({}, s, from, to);
+                     });
       REQUIRE(same_bits(dx, expected_dx));
     }
   }
@@ -108,7 +112,7 @@ TEMPLATE_TEST_CASE("simt maximum pooling", "", float, double) {
       std::vector<std::int64_t> argmax(size);
       max_pool2d_forward<Cpu, T>({}, s, x.data(), expected.data(), argmax.data());
       const Input<T> in(shifted(x, shift));
-      const auto y = in_all_orders<T>(size + std::size_t(shift), shift, [&](T* to) {
+      const auto y = in_all_versions<T>("max_pool2d_forward", size, shift, [&](T* to) {
         ek::simt::Guarded<std::int64_t> chosen(size, "argmax");
         max_pool2d_forward<Simt, T>({}, s, in.data() + shift, to, chosen.data());
         REQUIRE(chosen.values() == argmax);
@@ -118,14 +122,15 @@ TEMPLATE_TEST_CASE("simt maximum pooling", "", float, double) {
       const Input<std::int64_t> chosen(argmax);
       const auto numbers = random_numbers<T>(s.input_size(), 6);
       const auto gathered =
-          both<T, T>(numbers, s.output_size(), shift, [&](auto tag, const T* from, T* to) {
-            const bool cpu = std::is_same_v<decltype(tag), Cpu>;
-            max_pool2d_gather<decltype(tag), T>({}, s.output_size(), from,
-                                                cpu ? argmax.data() : chosen.data(), to);
-          });
+          both<T, T>("max_pool2d_gather", numbers, s.output_size(), shift,
+                     [&](auto tag, const T* from, T* to) {
+                       const bool cpu = std::is_same_v<decltype(tag), Cpu>;
+                       max_pool2d_gather<decltype(tag), T>({}, s.output_size(), from,
+                                                           cpu ? argmax.data() : chosen.data(), to);
+                     });
       REQUIRE(same_bits(gathered.first, gathered.second));
-      const auto scattered = both<T, T>(random_numbers<T>(s.output_size(), 7), s.input_size(),
-                                        shift, [&](auto tag, const T* from, T* to) {
+      const auto scattered = both<T, T>("max_pool2d_scatter", random_numbers<T>(s.output_size(), 7),
+                                        s.input_size(), shift, [&](auto tag, const T* from, T* to) {
                                           const bool cpu = std::is_same_v<decltype(tag), Cpu>;
                                           max_pool2d_scatter<decltype(tag), T>(
                                               {}, s, from, cpu ? argmax.data() : chosen.data(), to);
@@ -140,14 +145,15 @@ TEMPLATE_TEST_CASE("simt average pooling", "", float, double) {
   for (const Pool2dShape& s : kPools) {
     for (const int shift : {0, 1}) {
       CAPTURE(s.in_h, s.in_w, s.channels, s.kernel_h, s.kernel_w, shift);
-      const auto [y, expected] = both<T, T>(random_numbers<T>(s.input_size(), 8), s.output_size(),
-                                            shift, [&](auto tag, const T* from, T* to) {
-                                              avg_pool2d_forward<decltype(tag), T>({}, s, from, to);
-                                            });
+      const auto [y, expected] =
+          both<T, T>("avg_pool2d_forward", random_numbers<T>(s.input_size(), 8), s.output_size(),
+                     shift, [&](auto tag, const T* from, T* to) {
+                       avg_pool2d_forward<decltype(tag), T>({}, s, from, to);
+                     });
       REQUIRE(max_error(y, expected, 1) <= 8 * epsilon_of<T>());
       const auto [dx, expected_dx] =
-          both<T, T>(random_numbers<T>(s.output_size(), 9), s.input_size(), shift,
-                     [&](auto tag, const T* from, T* to) {
+          both<T, T>("avg_pool2d_backward", random_numbers<T>(s.output_size(), 9), s.input_size(),
+                     shift, [&](auto tag, const T* from, T* to) {
                        avg_pool2d_backward<decltype(tag), T>({}, s, from, to);
                      });
       REQUIRE(max_error(dx, expected_dx, 1) <= 8 * epsilon_of<T>());
