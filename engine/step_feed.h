@@ -16,9 +16,9 @@ namespace ek {
 class StepFeed {
  public:
   struct Layout {
-    std::int64_t steps = 1;                // that are sent together
-    std::int64_t counts = 1, numbers = 1;  // of each step
-    std::vector<std::int64_t> batches;     // size of each stream's batch
+    std::int64_t steps = 1;                  // that are sent together
+    std::int64_t counts = 1, numbers = 1;    // of each step
+    std::vector<std::int64_t> batches = {};  // size of each stream's batch
   };
   StepFeed(Device device, Layout layout);
 
