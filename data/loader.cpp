@@ -36,8 +36,7 @@ StepDraw draw_of(const StreamSpec& spec, std::int64_t step) {
   return RestartedPlan(*spec.restart_with, length, spec.batch_size).step(step);
 }
 
-// Augmented `records`, one tensor. The position in the sampler's sequence is unique over all epochs
-// and does not depend on batch boundaries, so the epoch of the key stays 0.
+// Augmented `records`, one tensor.
 Tensor augmented(const ImageSet& images, const kernels::AugmentSpec& augment,
                  const kernels::AugmentKey& key, const std::vector<std::int64_t>& records,
                  const std::vector<std::int64_t>& positions, DType dtype) {
@@ -64,9 +63,7 @@ Batch with_labels(const ImageSet& images, const std::vector<std::int64_t>& recor
   return batch;
 }
 
-Batch make_checked_batch(const StreamSpec& spec, std::int64_t step) {
-  const PhaseScope phase(Phase::data);
-  const ProfileScope profile("make_batch");
+BatchDraw checked_draw(const StreamSpec& spec, std::int64_t step) {
   const StepDraw draw = draw_of(spec, step);
   std::vector<std::int64_t> records, positions;
   for (std::int64_t p = draw.first; p < draw.first + draw.count; ++p) {
@@ -76,17 +73,21 @@ Batch make_checked_batch(const StreamSpec& spec, std::int64_t step) {
     records.push_back(spec.subset[std::size_t(item)]);
     positions.push_back(p);
   }
+  return {draw, std::move(records), std::move(positions)};
+}
+
+Batch make_checked_batch(const StreamSpec& spec, std::int64_t step) {
+  const PhaseScope phase(Phase::data);
+  const ProfileScope profile("make_batch");
+  const auto [draw, records, positions] = checked_draw(spec, step);
   Batch batch = with_labels(*spec.images, records);
   batch.step = step;
   batch.epoch = draw.epoch;
   batch.iteration = draw.iteration;
   batch.first_of_epoch = draw.first_of_epoch;
   for (int view = 0; view < spec.views; ++view) {
-    const kernels::AugmentKey key{.seed = spec.seed,
-                                  .purpose = std::uint32_t(spec.purpose),
-                                  .epoch = 0,
-                                  .view = std::uint32_t(view)};
-    Tensor images = augmented(*spec.images, spec.augment, key, records, positions, spec.dtype);
+    Tensor images = augmented(*spec.images, spec.augment, augment_key(spec, view), records,
+                              positions, spec.dtype);
     if (view == 0) {
       batch.images = std::move(images);
     } else {
@@ -101,6 +102,18 @@ Batch make_checked_batch(const StreamSpec& spec, std::int64_t step) {
 BatchPlan batch_plan(const StreamSpec& spec) {
   require(spec.sampler != nullptr, "loader: expected a sampler, got none");
   return {spec.sampler->epoch_length(), spec.batch_size, parse_last_batch(spec.last_batch)};
+}
+
+BatchDraw draw_batch(const StreamSpec& spec, std::int64_t step) {
+  check(spec);
+  return checked_draw(spec, step);
+}
+
+kernels::AugmentKey augment_key(const StreamSpec& spec, int view) {
+  return {.seed = spec.seed,
+          .purpose = std::uint32_t(spec.purpose),
+          .epoch = 0,
+          .view = std::uint32_t(view)};
 }
 
 Batch make_batch(const StreamSpec& spec, std::int64_t step) {

@@ -47,6 +47,19 @@ struct Batch {
 // The plan that a stream's steps follow when it has no restart_with.
 BatchPlan batch_plan(const StreamSpec& spec);
 
+// What a step's batch is made of: the records of the image set, and for each the position in the
+// sampler's sequence, which its augmentation is drawn at.
+struct BatchDraw {
+  StepDraw of_step;
+  std::vector<std::int64_t> records, positions;
+};
+// Error when the description does not fit together.
+BatchDraw draw_batch(const StreamSpec& spec, std::int64_t step);
+// Where the augmentation of the view-th version of a stream's images draws its random numbers: at
+// positions, which are unique over all epochs and do not depend on batch boundaries, so that the
+// epoch of the key stays 0.
+kernels::AugmentKey augment_key(const StreamSpec& spec, int view);
+
 // The batch of a step, made here and now. Error when the description does not fit together.
 Batch make_batch(const StreamSpec& spec, std::int64_t step);
 

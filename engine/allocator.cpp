@@ -1,6 +1,7 @@
 #include "engine/allocator.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstdlib>
 #include <cstring>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "engine/allocation_trace.h"
+#include "engine/capture.h"
 #include "engine/cuda_runtime.h"
 #include "kernels/error.h"
 
@@ -25,24 +27,7 @@ class Pool {
 
   void* take(std::size_t bytes, MemoryUse use) {
     std::lock_guard lock(mutex_);
-    void* block = nullptr;
-    auto& free_list = free_[bytes];
-    if (!free_list.empty()) {
-      block = free_list.back();
-      free_list.pop_back();
-    } else {
-      block = ask_system(bytes);
-      if (!block) {  // perhaps without the blocks that wait here in other sizes
-        give_up_free();
-        block = ask_system(bytes);
-      }
-      if (!block) {
-        fail("allocator: {} bytes of memory are not to be had on {}, where {} are in use", bytes,
-             device_.str(), stats_.live_total_bytes);
-      }
-      stats_.reserved_bytes += std::int64_t(bytes);
-      ++stats_.system_allocations;
-    }
+    void* block = take_uncounted(bytes);
     count(use, std::int64_t(bytes));
     return block;
   }
@@ -51,6 +36,23 @@ class Pool {
     std::lock_guard lock(mutex_);
     free_[bytes].push_back(block);
     count(use, -std::int64_t(bytes));
+  }
+
+  // For a graph, which counts what it hands out.
+  void* hold(std::size_t bytes) {
+    std::lock_guard lock(mutex_);
+    void* block = take_uncounted(bytes);
+    stats_.graph_bytes += std::int64_t(bytes);
+    return block;
+  }
+  void drop(void* block, std::size_t bytes) {
+    std::lock_guard lock(mutex_);
+    free_[bytes].push_back(block);
+    stats_.graph_bytes -= std::int64_t(bytes);
+  }
+  void count_use(MemoryUse use, std::int64_t bytes) {
+    std::lock_guard lock(mutex_);
+    count(use, bytes);
   }
 
   MemoryStats stats() {
@@ -70,6 +72,29 @@ class Pool {
   }
 
  private:
+  void* take_uncounted(std::size_t bytes) {
+    void* block = nullptr;
+    auto& free_list = free_[bytes];
+    if (!free_list.empty()) {
+      block = free_list.back();
+      free_list.pop_back();
+    } else {
+      block = ask_system(bytes);
+      // Perhaps without the blocks that wait here in other sizes; no GPU frees during a capture.
+      if (!block && !Capture::on(device_)) {
+        give_up_free();
+        block = ask_system(bytes);
+      }
+      if (!block) {
+        fail("allocator: {} bytes of memory are not to be had on {}, where {} are in use", bytes,
+             device_.str(), stats_.live_total_bytes);
+      }
+      stats_.reserved_bytes += std::int64_t(bytes);
+      ++stats_.system_allocations;
+    }
+    return block;
+  }
+
   void* ask_system(std::size_t bytes) {
     return device_.in_host_memory() ? std::aligned_alloc(64, bytes)
                                     : cuda::allocate(device_.index, bytes);
@@ -125,6 +150,33 @@ Pool& pool(Device device) {
   return device.in_host_memory() ? host_pool() : *gpu_pools().at(std::size_t(device.index));
 }
 
+std::atomic<bool>& poisons() {
+  static std::atomic<bool> on = [] {
+    const char* set = std::getenv("EK_POISON_FREED");
+    return set && std::string_view(set) == "1";
+  }();
+  return on;
+}
+
+// What becomes of a block when its last user is gone.
+struct GiveBack {
+  Pool& to;
+  Device device;
+  std::size_t bytes;
+  MemoryUse use;
+
+  void operator()(void* block) const {
+    if (Capture* capture = Capture::on(device)) {
+      return capture->keep(std::shared_ptr<void>(block, *this));
+    }
+    if (AllocationTrace* trace = AllocationTrace::current()) trace->given_back(block);
+    if (device.kind == Device::Kind::simt && poison_freed_memory()) {
+      std::memset(block, 0xFF, bytes);
+    }
+    to.give_back(block, bytes, use);
+  }
+};
+
 template <class F>
 void for_each_pool(F&& f) {
   f(host_pool());
@@ -157,13 +209,27 @@ std::shared_ptr<void> allocate(Device device, std::size_t bytes) {
           why_unavailable(device));
   const std::size_t rounded = allocated_bytes(bytes);
   const MemoryUse use = current_use;
+  if (Capture* capture = Capture::on(device)) return capture->allocate(bytes, use);
   Pool& from = pool(device);
   void* block = from.take(rounded, use);
   if (AllocationTrace* trace = AllocationTrace::current()) trace->allocated(block, bytes, use);
-  return {block, [&from, rounded, use](void* p) {
-            if (AllocationTrace* trace = AllocationTrace::current()) trace->given_back(p);
-            from.give_back(p, rounded, use);
-          }};
+  return {block, GiveBack{from, device, rounded, use}};
+}
+
+bool poison_freed_memory() {
+  return poisons().load(std::memory_order_relaxed);
+}
+bool poison_freed_memory(bool on) {
+  return poisons().exchange(on);
+}
+
+std::shared_ptr<void> hold_memory(Device device, std::size_t bytes) {
+  Pool& from = pool(device);
+  return {from.hold(bytes), [&from, bytes](void* block) { from.drop(block, bytes); }};
+}
+
+void count_memory(Device device, MemoryUse use, std::int64_t bytes) {
+  pool(device).count_use(use, bytes);
 }
 
 MemoryStats memory_stats(Device device) {
@@ -181,6 +247,17 @@ void release_free_memory() {
 void copy_memory(Device to_device, void* to, Device from_device, const void* from,
                  std::size_t bytes) {
   if (bytes == 0) return;
+  if (Capture* capture = Capture::current()) {
+    if (to_device == from_device && to_device == capture->device()) {
+      return capture->recorder().copy(to, from, bytes);
+    }
+    const auto text = [&] {
+      return fmt::format("a copy of {} bytes from {} to {}", bytes, from_device.str(),
+                         to_device.str());
+    };
+    refuse_in_capture(from_device, text);
+    refuse_in_capture(to_device, text);
+  }
   const bool to_host = to_device.in_host_memory(), from_host = from_device.in_host_memory();
   if (to_host && from_host) {
     std::memcpy(to, from, bytes);
@@ -197,6 +274,7 @@ void copy_memory(Device to_device, void* to, Device from_device, const void* fro
 
 void zero_memory(Device device, void* memory, std::size_t bytes) {
   if (bytes == 0) return;
+  if (Capture* capture = Capture::on(device)) return capture->recorder().zero(memory, bytes);
   if (device.in_host_memory()) {
     std::memset(memory, 0, bytes);
   } else {

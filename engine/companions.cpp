@@ -1,6 +1,7 @@
 #include "engine/companions.h"
 
 #include "engine/allocator.h"
+#include "engine/capture.h"
 
 namespace ek {
 
@@ -8,8 +9,12 @@ std::shared_ptr<const void> Companions::get(std::uint64_t version, const Key& ke
                                             std::size_t bytes,
                                             const std::function<void(void*)>& make) {
   const std::lock_guard lock(mutex_);
-  if (version != version_) made_.clear();
+  // What a graph makes it makes again at each replay; what was made outside it would not.
+  const Capture* capture = Capture::on(device);
+  const std::uint64_t capture_id = capture ? capture->id() : 0;
+  if (version != version_ || capture_id != capture_id_) made_.clear();
   version_ = version;
+  capture_id_ = capture_id;
   if (const auto known = made_.find(key); known != made_.end()) return known->second;
   const MemoryScope scope(MemoryUse::workspace);
   std::shared_ptr<void> memory = allocate(device, bytes);

@@ -19,13 +19,13 @@ class Companions {
   using Key = std::array<std::int64_t, 16>;
 
   // The companion of these bytes under `key`; make(memory) fills it. It counts as workspace. The
-  // caller's handle keeps it alive.
+  // caller's handle keeps it alive. A capture (engine/graph.h) shares none with what is outside it.
   std::shared_ptr<const void> get(std::uint64_t version, const Key& key, Device device,
                                   std::size_t bytes, const std::function<void(void*)>& make);
 
  private:
   std::mutex mutex_;
-  std::uint64_t version_ = 0;
+  std::uint64_t version_ = 0, capture_id_ = 0;
   std::map<Key, std::shared_ptr<const void>> made_;
 };
 

@@ -84,7 +84,11 @@ void* stream() {
 void* allocate(int gpu, std::size_t bytes) {
   use(gpu);
   void* memory = nullptr;
+  // A capture of this thread allows it: the queue is not concerned.
+  cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+  check(cudaThreadExchangeStreamCaptureMode(&mode), "cudaThreadExchangeStreamCaptureMode");
   const cudaError_t status = cudaMalloc(&memory, bytes);
+  check(cudaThreadExchangeStreamCaptureMode(&mode), "cudaThreadExchangeStreamCaptureMode");
   if (status == cudaErrorMemoryAllocation) {
     cudaGetLastError();
     return nullptr;
@@ -127,6 +131,43 @@ void zero(int gpu, void* memory, std::size_t bytes) {
 
 void synchronise(int gpu) {
   check(cudaStreamSynchronize(used_queue(gpu)), "cudaStreamSynchronize");
+}
+
+void* allocate_pinned(int gpu, std::size_t bytes) {
+  use(gpu);
+  void* memory = nullptr;
+  check(cudaMallocHost(&memory, bytes), "cudaMallocHost");
+  return memory;
+}
+
+void release_pinned(int gpu, void* memory) {
+  use(gpu);
+  cudaFreeHost(memory);
+}
+
+void send_pinned(int gpu, void* to, const void* from_pinned, std::size_t bytes) {
+  copy(used_queue(gpu), to, from_pinned, bytes, cudaMemcpyHostToDevice);
+}
+
+void* make_event(int gpu) {
+  use(gpu);
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+  return event;
+}
+
+void destroy_event(int gpu, void* event) {
+  use(gpu);
+  cudaEventDestroy(static_cast<cudaEvent_t>(event));
+}
+
+void record_event(int gpu, void* event) {
+  check(cudaEventRecord(static_cast<cudaEvent_t>(event), used_queue(gpu)), "cudaEventRecord");
+}
+
+void wait_for_event(int gpu, void* event) {
+  use(gpu);
+  check(cudaEventSynchronize(static_cast<cudaEvent_t>(event)), "cudaEventSynchronize");
 }
 
 }  // namespace ek::cuda
@@ -178,6 +219,27 @@ void zero(int, void*, std::size_t) {
   none();
 }
 void synchronise(int) {
+  none();
+}
+void* allocate_pinned(int, std::size_t) {
+  none();
+}
+void release_pinned(int, void*) {
+  none();
+}
+void send_pinned(int, void*, const void*, std::size_t) {
+  none();
+}
+void* make_event(int) {
+  none();
+}
+void destroy_event(int, void*) {
+  none();
+}
+void record_event(int, void*) {
+  none();
+}
+void wait_for_event(int, void*) {
   none();
 }
 

@@ -24,7 +24,8 @@ void use(int gpu);
 // hands on, is in order for the next without a wait.
 void* stream();
 
-// Memory of a GPU, aligned to 256 bytes, not initialised; null where there is no more of it.
+// Memory of a GPU, aligned to 256 bytes, not initialised; null where there is no more of it. May be
+// asked for during a capture (engine/graph.h).
 void* allocate(int gpu, std::size_t bytes);
 void release(int gpu, void* memory);
 
@@ -37,5 +38,18 @@ void zero(int gpu, void* memory, std::size_t bytes);
 
 // Waits for all that was put on the GPU's queue; Error if some of it failed.
 void synchronise(int gpu);
+
+// Memory of the host that the GPU reads by itself, and a copy from there that the host does not
+// wait for: an event tells when it is done. engine/pinned.h owns both.
+void* allocate_pinned(int gpu, std::size_t bytes);
+void release_pinned(int gpu, void* memory);
+void send_pinned(int gpu, void* to, const void* from_pinned, std::size_t bytes);
+
+// A mark on the queue: record_event puts it behind all that the queue holds, wait_for_event lets
+// the host wait until the queue is there. An event that was never recorded is not waited for.
+void* make_event(int gpu);
+void destroy_event(int gpu, void* event);
+void record_event(int gpu, void* event);
+void wait_for_event(int gpu, void* event);
 
 }  // namespace ek::cuda

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "engine/capture.h"
 #include "engine/cuda_runtime.h"
 #include "kernels/error.h"
 
@@ -73,6 +74,7 @@ std::string why_unavailable(Device device) {
 }
 
 void synchronise(Device device) {
+  refuse_in_capture(device, [&] { return fmt::format("synchronise({})", device.str()); });
   if (device.kind == Device::Kind::cuda) cuda::synchronise(device.index);
 }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "engine/number.h"
 #include "engine/tensor.h"
 
 // Every differentiable operation, as a function of tensors. Each has a vjp and a jvp and works at
@@ -34,8 +35,8 @@ Tensor mul(const Tensor& a, const Tensor& b);
 Tensor div(const Tensor& a, const Tensor& b);
 // a where b > 0, else 0; the derivative with respect to b is zero (almost everywhere).
 Tensor gate(const Tensor& a, const Tensor& b);
-// scale * x + shift
-Tensor affine(const Tensor& x, double scale, double shift = 0);
+// scale * x + shift; a scale in memory lies on the device of x
+Tensor affine(const Tensor& x, const Number& scale, double shift = 0);
 Tensor neg(const Tensor& x);
 Tensor exp(const Tensor& x);
 Tensor log(const Tensor& x);

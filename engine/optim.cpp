@@ -4,15 +4,17 @@
 #include <cmath>
 #include <cstring>
 
+#include "engine/capture.h"
 #include "engine/dispatch.h"
 #include "engine/profiler.h"
 
 namespace ek {
 
-void Optimizer::step(Params& params, const Params& gradient, double lr,
-                     std::span<const kernels::OptimSegment> segments) {
+void Optimizer::step(Params& params, const Params& gradient, const Number& lr,
+                     std::span<const kernels::OptimSegment> segments, const Tensor& steps_before) {
   require_same_structure(params, gradient, name());
-  require(std::isfinite(lr), "{}: learning rate {}, expected a finite number", name(), lr);
+  require(!lr.is_plain() || std::isfinite(lr.value()),
+          "{}: learning rate {}, expected a finite number", name(), lr.is_plain() ? lr.value() : 0);
   Tensor flat = params.flat();
   const Tensor& flat_gradient = gradient.flat();
   require(flat_gradient.dtype() == flat.dtype(), "{}: gradient of {}, expected {}", name(),
@@ -23,6 +25,24 @@ void Optimizer::step(Params& params, const Params& gradient, double lr,
     require(0 <= segment.begin && segment.begin <= segment.end && segment.end <= flat.numel(),
             "{}: segment {} to {} is not within the {} parameters", name(), segment.begin,
             segment.end, flat.numel());
+  }
+
+  Now now{lr.on(flat.device(), name()), *steps_ + 1, *steps_ == 0};
+  if (steps_before) {
+    require(steps_before.dtype() == DType::int64 && steps_before.numel() == 1 &&
+                steps_before.device() == flat.device(),
+            "{}: steps_before is {} {} on {}, one int64 beside the parameters is wanted", name(),
+            ek::name_of(steps_before.dtype()), steps_before.shape().str(),
+            steps_before.device().str());
+    now.number = {1, steps_before.data<std::int64_t>()};
+  }
+  Capture* capture = Capture::on(flat.device());
+  if (capture) {
+    require(!now.first, "graph: the first step of {}, which makes its state, during capture",
+            name());
+    require(steps_before || !counts_steps(),
+            "graph: a step of {} without steps_before in the device's memory during capture",
+            name());
   }
 
   // Buffers come to be before the parameters change, so that no Error leaves a half step.
@@ -46,15 +66,19 @@ void Optimizer::step(Params& params, const Params& gradient, double lr,
     const double tensors = 3 + 2 * double(buffers.size());  // gradient; the rest read and written
     ProfileScope scope(
         name(), [&] { return flat.shape().str(); }, 0, tensors * double(flat.bytes()));
-    apply(flat, flat_gradient, buffers, lr, steps_ + 1, segments);
+    apply(flat, flat_gradient, buffers, now, segments);
   }
   buffers_ = std::move(buffers);
-  ++steps_;
+  if (capture) {
+    capture->at_replay([steps = steps_] { ++*steps; });
+  } else {
+    ++*steps_;
+  }
 }
 
 NamedTensors Optimizer::state() const {
   NamedTensors state;
-  state.emplace_back("step", Tensor::from(std::vector<std::int64_t>{steps_}, {1}));
+  state.emplace_back("step", Tensor::from(std::vector<std::int64_t>{*steps_}, {1}));
   for (std::size_t i = 0; i < buffers_.size(); ++i) {
     state.emplace_back(buffer_names_[i], buffers_[i]);
   }
@@ -93,7 +117,7 @@ void Optimizer::load_state(const NamedTensors& state, const Params& params) {
   }
   if (*steps == 0) buffers.clear();
   buffers_ = std::move(buffers);
-  steps_ = *steps;
+  *steps_ = *steps;
 }
 
 Sgd::Sgd(const Settings& settings)
@@ -106,12 +130,12 @@ Sgd::Sgd(const Settings& settings)
           "sgd: nesterov with momentum 0, expected a momentum above 0");
 }
 
-void Sgd::apply(Tensor& parameters, const Tensor& gradient, std::span<Tensor> buffers, double lr,
-                std::int64_t number, std::span<const kernels::OptimSegment> segments) {
+void Sgd::apply(Tensor& parameters, const Tensor& gradient, std::span<Tensor> buffers,
+                const Now& now, std::span<const kernels::OptimSegment> segments) {
   dispatch_floating("sgd", parameters, [&]<class B, class T>() {
     T* values = parameters.mutable_data<T>("sgd");
     T* momentum = buffers.empty() ? nullptr : buffers[0].mutable_data<T>("sgd");
-    const kernels::SgdSettings settings{lr, settings_.momentum, settings_.nesterov, number == 1};
+    const kernels::SgdSettings settings{now.lr, settings_.momentum, settings_.nesterov, now.first};
     kernels::sgd_step<B, T>(current_stream(), settings, segments, gradient.data<T>(), values,
                             momentum);
   });
@@ -124,12 +148,12 @@ Adam::Adam(const Settings& settings) : Optimizer({"exp_avg", "exp_avg_sq"}), set
   require(settings.eps > 0, "adam: eps {}, expected above 0", settings.eps);
 }
 
-void Adam::apply(Tensor& parameters, const Tensor& gradient, std::span<Tensor> buffers, double lr,
-                 std::int64_t number, std::span<const kernels::OptimSegment> segments) {
+void Adam::apply(Tensor& parameters, const Tensor& gradient, std::span<Tensor> buffers,
+                 const Now& now, std::span<const kernels::OptimSegment> segments) {
   dispatch_floating("adam", parameters, [&]<class B, class T>() {
     T* values = parameters.mutable_data<T>("adam");
-    const kernels::AdamSettings settings{lr, settings_.beta1, settings_.beta2, settings_.eps,
-                                         number};
+    const kernels::AdamSettings settings{now.lr, settings_.beta1, settings_.beta2, settings_.eps,
+                                         now.number};
     kernels::adam_step<B, T>(current_stream(), settings, segments, gradient.data<T>(), values,
                              buffers[0].mutable_data<T>("adam"),
                              buffers[1].mutable_data<T>("adam"));

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/number.h"
 #include "engine/params.h"
 #include "kernels/optim.h"
 
@@ -42,11 +43,16 @@ class Optimizer {
 
   // One step. `params` and `gradient` have the same structure and are flat. Error while a tape
   // holds the parameters; on any Error nothing has changed.
-  void step(Params& params, const Params& gradient, double lr,
-            std::span<const kernels::OptimSegment> segments);
+  //
+  // During a capture (engine/graph.h) the host's count stands still: it goes on with each replay.
+  // What depends on it (Adam) then needs `steps_before`, int64 of one element beside the
+  // parameters, which holds the number of steps done before this one whenever the step runs. The
+  // first step of all makes the state and cannot be captured.
+  void step(Params& params, const Params& gradient, const Number& lr,
+            std::span<const kernels::OptimSegment> segments, const Tensor& steps_before = {});
 
   // The number of steps done.
-  std::int64_t steps() const { return steps_; }
+  std::int64_t steps() const { return *steps_; }
 
   // What a checkpoint keeps: "step" (int64 [1]) and, from the first step on, buffers of shape
   // [numel] in the order of the flat parameters. The tensors are views, which a later step changes:
@@ -60,15 +66,22 @@ class Optimizer {
  protected:
   explicit Optimizer(std::vector<std::string> buffer_names)
       : buffer_names_(std::move(buffer_names)) {}
-  // Runs the kernel; step `number` counts from 1.
+  // Runs the kernel; step `number` counts from 1, and is the `first` where there is no state yet.
+  struct Now {
+    kernels::Scalar lr;
+    kernels::Count number;
+    bool first;
+  };
   virtual void apply(Tensor& parameters, const Tensor& gradient, std::span<Tensor> buffers,
-                     double lr, std::int64_t number,
-                     std::span<const kernels::OptimSegment> segments) = 0;
+                     const Now& now, std::span<const kernels::OptimSegment> segments) = 0;
+  // Whether apply() looks at the number of the step beyond the first.
+  virtual bool counts_steps() const { return false; }
 
  private:
   std::vector<std::string> buffer_names_;
   std::vector<Tensor> buffers_;  // empty before the first step
-  std::int64_t steps_ = 0;
+  // Shared with the graphs that have captured steps.
+  std::shared_ptr<std::int64_t> steps_ = std::make_shared<std::int64_t>(0);
 };
 
 // Stochastic gradient descent. State: "momentum_buffer" where momentum is not 0.
@@ -82,8 +95,8 @@ class Sgd final : public Optimizer {
   std::string_view name() const override { return "sgd"; }
 
  private:
-  void apply(Tensor& parameters, const Tensor& gradient, std::span<Tensor> buffers, double lr,
-             std::int64_t number, std::span<const kernels::OptimSegment> segments) override;
+  void apply(Tensor& parameters, const Tensor& gradient, std::span<Tensor> buffers, const Now& now,
+             std::span<const kernels::OptimSegment> segments) override;
   Settings settings_;
 };
 
@@ -97,8 +110,9 @@ class Adam final : public Optimizer {
   std::string_view name() const override { return "adam"; }
 
  private:
-  void apply(Tensor& parameters, const Tensor& gradient, std::span<Tensor> buffers, double lr,
-             std::int64_t number, std::span<const kernels::OptimSegment> segments) override;
+  void apply(Tensor& parameters, const Tensor& gradient, std::span<Tensor> buffers, const Now& now,
+             std::span<const kernels::OptimSegment> segments) override;
+  bool counts_steps() const override { return true; }
   Settings settings_;
 };
 

@@ -163,7 +163,7 @@ void require_same_structure(const Params& a, const Params& b, std::string_view w
   }
 }
 
-Params add_scaled(const Params& params, double scale, const Params& direction) {
+Params add_scaled(const Params& params, const Number& scale, const Params& direction) {
   require_same_structure(params, direction, "add_scaled");
   if (params.empty()) return params;
   const Device here = params.entries()[0].tensor.device();
@@ -178,6 +178,7 @@ Params add_scaled(const Params& params, double scale, const Params& direction) {
     }
     return params.with(sums);
   }
+  const kernels::Scalar by = scale.on(here, "add_scaled");
   const Params x = params.is_flat() ? params : params.flattened();
   const Params d = direction.is_flat() ? direction : direction.flattened(MemoryUse::gradients);
   MemoryScope scope(MemoryUse::parameters);
@@ -186,7 +187,7 @@ Params add_scaled(const Params& params, double scale, const Params& direction) {
       "add_scaled", [&] { return sum.shape().str(); }, 2 * double(sum.numel()),
       3 * double(sum.bytes()));
   dispatch_floating("add_scaled", sum, [&]<class B, class T>() {
-    kernels::add_scaled<B, T>(current_stream(), sum.numel(), x.flat().data<T>(), scale,
+    kernels::add_scaled<B, T>(current_stream(), sum.numel(), x.flat().data<T>(), by,
                               d.flat().data<T>(), sum.output<T>());
   });
   return params.over(sum);

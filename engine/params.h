@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/number.h"
 #include "engine/tensor.h"
 
 namespace ek {
@@ -68,7 +69,7 @@ void require_same_structure(const Params& a, const Params& b, std::string_view w
 
 // params + scale * direction: a virtual step. One pass over flat buffers; recorded tensor by tensor
 // when an active tape tracks any of them.
-Params add_scaled(const Params& params, double scale, const Params& direction);
+Params add_scaled(const Params& params, const Number& scale, const Params& direction);
 // Sum of products over all tensors, in float64, fixed order. Not recorded.
 double dot(const Params& a, const Params& b);
 double norm(const Params& a);

@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -20,8 +21,8 @@ using Clock = std::chrono::steady_clock;
 struct Profiler {
   std::mutex mutex;
   std::vector<ProfileEvent> events;
-  std::vector<LayerId> layers;  // of the events
-  std::vector<std::string> layer_names{""};
+  std::vector<LayerId> layers;              // of the events
+  std::deque<std::string> layer_names{""};  // whose addresses stay
   std::map<std::string, LayerId, std::less<>> layer_ids;
   std::int64_t first = 0;  // number of the first event of this recording; numbers are never reused
   Clock::time_point start;
@@ -127,6 +128,12 @@ LayerId current_layer() {
   return layer;
 }
 
+std::string_view name_of_layer(LayerId id) {
+  Profiler& p = profiler();
+  std::lock_guard lock(p.mutex);
+  return p.layer_names[std::size_t(id)];
+}
+
 void LayerScope::enter(std::string_view prefix, std::string_view name) {
   Profiler& p = profiler();
   std::lock_guard lock(p.mutex);
@@ -149,8 +156,11 @@ Phase current_phase() {
   return phase;
 }
 
-PhaseScope::PhaseScope(Phase next) : before_(std::exchange(phase, next)) {}
+PhaseScope::PhaseScope(Phase next) : before_(std::exchange(phase, next)) {
+  nvtx::push(name_of(next));
+}
 PhaseScope::~PhaseScope() {
+  nvtx::pop();
   phase = before_;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/dtype.h"
+#include "engine/nvtx.h"
 #include "kernels/conv.h"
 
 namespace ek {
@@ -76,18 +77,28 @@ class ProfileScope {
 using LayerId = std::int32_t;
 // The innermost LayerScope of this thread.
 LayerId current_layer();
+// Its name, which lasts as long as the process.
+std::string_view name_of_layer(LayerId layer);
 
-// Events of this thread that begin while it lives belong to a layer; the innermost scope counts.
+// Events of this thread that begin while it lives belong to a layer; the innermost scope counts. In
+// builds for CUDA it is a range of NVTX, too, profiled or not.
 class LayerScope {
  public:
-  // The layer PREFIX + NAME, e.g. {"layer1.0.", "conv1"}. Without effect while nothing is profiled.
+  // The layer PREFIX + NAME, e.g. {"layer1.0.", "conv1"}. No event sees it while nothing is
+  // profiled.
   explicit LayerScope(std::string_view prefix, std::string_view name = {}) {
+    nvtx::push(prefix, name);
     if (profiler_on()) enter(prefix, name);
   }
-  // A layer that current_layer() named before.
-  explicit LayerScope(LayerId layer) { enter(layer); }
+  // A layer that current_layer() named before, which it does while something is profiled; 0 is
+  // none.
+  explicit LayerScope(LayerId layer) {
+    nvtx::push(layer == 0 ? std::string_view() : name_of_layer(layer));
+    enter(layer);
+  }
   ~LayerScope() {
     if (entered_) leave();
+    nvtx::pop();
   }
   LayerScope(const LayerScope&) = delete;
   LayerScope& operator=(const LayerScope&) = delete;
@@ -102,7 +113,8 @@ class LayerScope {
 
 Phase current_phase();
 
-// Events of this thread that begin while it lives belong to a phase; the innermost scope counts.
+// Events of this thread that begin while it lives belong to a phase; the innermost scope counts. In
+// builds for CUDA it is a range of NVTX, too.
 class PhaseScope {
  public:
   explicit PhaseScope(Phase phase);

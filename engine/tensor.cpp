@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 
+#include "engine/capture.h"
 #include "engine/dispatch.h"
 #include "kernels/elementwise.h"
 
@@ -32,6 +33,10 @@ decltype(auto) with_type(DType dtype, F&& f) {
   fail("tensor: unknown dtype");
 }
 
+std::string asked_of(const Tensor& x, std::string_view what) {
+  return fmt::format("{} of {} {}", what, name_of(x.dtype()), x.shape().str());
+}
+
 double as_double(bf16 value) {
   return double(std::bit_cast<float>(std::uint32_t(value.bits) << 16));
 }
@@ -55,6 +60,7 @@ Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
   storage->bytes = std::size_t(shape.numel()) * size_of(dtype);
   storage->memory = allocate(device, storage->bytes);
   storage->device = device;
+  if (Capture* capture = Capture::on(device)) capture->written(storage);
   return make(std::move(storage), 0, shape, dtype);
 }
 
@@ -67,6 +73,10 @@ Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
 Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
   if (!is_floating(dtype) && !device.in_host_memory()) {
     return full(shape, value, dtype).to(device);  // no kernel writes integers
+  }
+  if (!is_floating(dtype)) {
+    refuse_in_capture(device,
+                      [&] { return fmt::format("full() of {} {}", name_of(dtype), shape.str()); });
   }
   Tensor tensor = empty(shape, dtype, device);
   if (dtype == DType::int64) {
@@ -123,6 +133,7 @@ void* Tensor::mutable_raw(const char* who) {
           "old contents",
           who, shape().str(), holds);
   ++storage.version;
+  if (Capture* capture = Capture::on(storage.device)) capture->written(impl_->storage);
   return output_raw();
 }
 
@@ -139,12 +150,20 @@ Tensor Tensor::slice(std::int64_t begin, const Shape& shape) const {
   return make(impl_->storage, impl_->offset + begin, shape, dtype());
 }
 
+Tensor Tensor::bits_as(DType wanted) const {
+  require(size_of(wanted) == size_of(dtype()), "bits_as: {} of {} bytes cannot be seen as {} of {}",
+          name_of(dtype()), size_of(dtype()), name_of(wanted), size_of(wanted));
+  return make(impl_->storage, impl_->offset, shape(), wanted);
+}
+
 double Tensor::item() const {
   require(numel() == 1, "item: shape {} does not hold one element", shape().str());
+  refuse_in_capture(device(), [&] { return asked_of(*this, "item()"); });
   return to_vector()[0];
 }
 
 std::vector<double> Tensor::to_vector() const {
+  refuse_in_capture(device(), [&] { return asked_of(*this, "to_vector()"); });
   if (device() != Device{}) return to(Device{}).to_vector();
   std::vector<double> values(static_cast<std::size_t>(numel()));
   with_type(dtype(), [&](auto zero) {
@@ -182,6 +201,9 @@ Tensor Tensor::to(DType wanted) const {
 
 Tensor Tensor::to(Device wanted) const {
   if (wanted == device()) return *this;
+  const auto text = [&] { return asked_of(*this, "to(" + wanted.str() + ")"); };
+  refuse_in_capture(device(), text);
+  refuse_in_capture(wanted, text);
   Tensor copy = empty(shape(), dtype(), wanted);  // refuses a device that is not here
   copy_memory(wanted, copy.output_raw(), device(), raw(), bytes());
   return copy;

@@ -96,6 +96,8 @@ class Tensor {
   // the recorded reshape).
   Tensor view(const Shape& shape) const;
   Tensor slice(std::int64_t begin, const Shape& shape) const;
+  // The same bytes as elements of another type of the same size.
+  Tensor bits_as(DType dtype) const;
 
   // The only element of a one-element tensor, as a double.
   double item() const;

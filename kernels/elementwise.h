@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "kernels/backend.h"
+#include "kernels/scalar.h"
 
 namespace ek::kernels {
 
@@ -18,13 +19,15 @@ void unary(Stream stream, Unary op, std::int64_t count, const T* x, T* y);
 template <class B, class T>
 void binary(Stream stream, Binary op, std::int64_t count, const T* a, const T* b, T* y);
 
-// y[i] = scale * x[i] + shift; y may be x.
+// y[i] = scale * x[i] + shift; y may be x. The scale may lie in the device's memory.
 template <class B, class T>
-void affine(Stream stream, std::int64_t count, double scale, double shift, const T* x, T* y);
+void affine(Stream stream, std::int64_t count, const Scalar& scale, double shift, const T* x, T* y);
 
-// y[i] = x[i] + scale * d[i]: a virtual step (y may be x).
+// y[i] = x[i] + scale * d[i]: a virtual step (y may be x). The scale may lie in the device's
+// memory.
 template <class B, class T>
-void add_scaled(Stream stream, std::int64_t count, const T* x, double scale, const T* d, T* y);
+void add_scaled(Stream stream, std::int64_t count, const T* x, const Scalar& scale, const T* d,
+                T* y);
 
 template <class B, class T>
 void fill(Stream stream, std::int64_t count, double value, T* y);

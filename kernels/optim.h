@@ -3,6 +3,7 @@
 #include <span>
 
 #include "kernels/backend.h"
+#include "kernels/scalar.h"
 
 namespace ek::kernels {
 
@@ -17,21 +18,25 @@ struct OptimSegment {
 // SGD in the order of spec data-protocol 6.1:
 //   g += wd p;  buffer = first_step ? g : momentum buffer + g;
 //   update = nesterov ? g + momentum buffer : buffer;  p -= lr update
-// momentum_buffer may be null when momentum is 0.
+// momentum_buffer may be null when momentum is 0. The learning rate may lie in the device's memory:
+// both forms give the same bits.
 struct SgdSettings {
-  double lr, momentum = 0;
+  Scalar lr;
+  double momentum = 0;
   bool nesterov = false, first_step = false;
 };
 template <class B, class T>
 void sgd_step(Stream stream, const SgdSettings& settings, std::span<const OptimSegment> segments,
               const T* gradient, T* parameters, T* momentum_buffer);
 
-// Adam with coupled weight decay (spec data-protocol 6.1); step counts from 1.
+// Adam with coupled weight decay (spec data-protocol 6.1); step counts from 1, which a backend
+// checks where the number is plain. It and the learning rate may lie in the device's memory.
 //   g += wd p;  m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;
 //   p -= lr (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + eps)
 struct AdamSettings {
-  double lr, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
-  std::int64_t step = 1;
+  Scalar lr;
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+  Count step = 1;
 };
 template <class B, class T>
 void adam_step(Stream stream, const AdamSettings& settings, std::span<const OptimSegment> segments,

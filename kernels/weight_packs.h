@@ -45,6 +45,6 @@ void adam_step_and_pack(Stream stream, const AdamSettings& settings,
 // The packs must have been written once, by write_packs and for any weights of the same jobs.
 template <class B, class T>
 void add_scaled_and_pack(Stream stream, std::int64_t count, std::span<const PackJob> jobs,
-                         const Acc<T>* x, double scale, const Acc<T>* d, Acc<T>* y);
+                         const Acc<T>* x, const Scalar& scale, const Acc<T>* d, Acc<T>* y);
 
 }  // namespace ek::kernels

@@ -8,7 +8,7 @@ namespace {
 
 // d meta / d w from the directional derivatives s_i = dl_i/dphi . v:  -lr/B sum of s_i over a class
 Tensor aggregate(const Tensor& slopes, const BilevelProblem& problem, std::int64_t classes) {
-  const double factor = -problem.inner_lr / double(slopes.numel());
+  const Number factor = -problem.inner_lr / double(slopes.numel());
   return ops::segment_sum(ops::affine(slopes, factor), problem.labels, classes);
 }
 

@@ -35,8 +35,8 @@ using MetaLoss = std::function<Tensor(const Params&)>;
 struct BilevelProblem {
   TrainLosses train_losses;
   MetaLoss meta_loss;
-  Tensor labels;  // int64 [B]
-  double inner_lr;
+  Tensor labels;        // int64 [B]
+  Number inner_lr = 0;  // may lie in the memory of the device
 };
 
 struct MetaGradient {

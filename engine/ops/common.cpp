@@ -1,5 +1,7 @@
 #include "engine/ops/common.h"
 
+#include "engine/capture.h"
+
 namespace ek::ops {
 namespace {
 
@@ -41,6 +43,7 @@ void require_index(std::string_view op, const Tensor& x, const Tensor& index, st
           "{}: index is {} {}, int64 [{}] is wanted", op, name_of(index.dtype()),
           index.shape().str(), n);
   require_device(op, x, index, "index");
+  if (Capture::on(index.device())) return;  // nobody can look; see docs/graphs.md
   const Tensor host = index.to(Device{});
   const std::span<const std::int64_t> values = host.span<std::int64_t>();
   for (std::size_t i = 0; i < values.size(); ++i) {

@@ -25,7 +25,8 @@ void require_rank(std::string_view op, const Tensor& x, int rank, std::string_vi
 // On the device of x, or an Error that names the op and both devices.
 void require_device(std::string_view op, const Tensor& x, const Tensor& other,
                     std::string_view what);
-// int64 of shape [n] beside x, with every value in [0, bound).
+// int64 of shape [n] beside x, with every value in [0, bound); values are not looked at during
+// a capture.
 void require_index(std::string_view op, const Tensor& x, const Tensor& index, std::int64_t n,
                    std::int64_t bound);
 

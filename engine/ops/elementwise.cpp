@@ -32,13 +32,13 @@ class UnaryOp final : public Op {
 
 class Affine final : public Op {
  public:
-  explicit Affine(double scale) : scale_(scale) {}
+  explicit Affine(Number scale) : scale_(std::move(scale)) {}
   std::string_view name() const override { return "affine"; }
   Tensors vjp(const Tensors& ct, const Needs&) const override { return {affine(ct[0], scale_)}; }
   Tensors jvp(const Tensors& t) const override { return {affine(t[0], scale_)}; }
 
  private:
-  double scale_;
+  Number scale_;
 };
 
 class Add final : public Op {
@@ -172,15 +172,16 @@ Tensor gate(const Tensor& a, const Tensor& b) {
   return y;
 }
 
-Tensor affine(const Tensor& x, double scale, double shift) {
+Tensor affine(const Tensor& x, const Number& scale, double shift) {
   require_floating("affine", x, "x");
+  const kernels::Scalar by = scale.on(x.device(), "affine");
   Tensor y = empty_like(x);
   {
     ProfileScope scope(
         "affine", [&] { return x.shape().str(); }, 2.0 * double(x.numel()),
         2.0 * double(x.bytes()));
     dispatch_floating("affine", x, [&]<class B, class T>() {
-      kernels::affine<B, T>(current_stream(), x.numel(), scale, shift, x.data<T>(), y.output<T>());
+      kernels::affine<B, T>(current_stream(), x.numel(), by, shift, x.data<T>(), y.output<T>());
     });
   }
   record(std::array{x}, std::array{y}, [&] { return std::make_unique<Affine>(scale); });

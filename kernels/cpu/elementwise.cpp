@@ -100,13 +100,13 @@ void binary(Stream, Binary op, std::int64_t count, const T* a, const T* b, T* y)
 }
 
 template <class B, class T>
-void affine(Stream, std::int64_t count, double scale, double shift, const T* x, T* y) {
-  map(count, x, y, [s = T(scale), t = T(shift)](T v) { return s * v + t; });
+void affine(Stream, std::int64_t count, const Scalar& scale, double shift, const T* x, T* y) {
+  map(count, x, y, [s = T(scale.value()), t = T(shift)](T v) { return s * v + t; });
 }
 
 template <class B, class T>
-void add_scaled(Stream, std::int64_t count, const T* x, double scale, const T* d, T* y) {
-  map2(count, x, d, y, [s = T(scale)](auto u, auto v) { return u + s * v; });
+void add_scaled(Stream, std::int64_t count, const T* x, const Scalar& scale, const T* d, T* y) {
+  map2(count, x, d, y, [s = T(scale.value())](auto u, auto v) { return u + s * v; });
 }
 
 template <class B, class T>

@@ -73,6 +73,7 @@ void count_correct(Stream, std::int64_t rows, const std::int64_t* prediction,
 
 template decltype(take_rows<Cpu, float>) take_rows<Cpu, float>;
 template decltype(take_rows<Cpu, double>) take_rows<Cpu, double>;
+template decltype(take_rows<Cpu, std::int64_t>) take_rows<Cpu, std::int64_t>;
 template decltype(segment_sum<Cpu, float>) segment_sum<Cpu, float>;
 template decltype(segment_sum<Cpu, double>) segment_sum<Cpu, double>;
 template decltype(pick<Cpu, float>) pick<Cpu, float>;

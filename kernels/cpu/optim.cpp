@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/blocks.h"
 #include "kernels/error.h"
+#include "kernels/math/adam.h"
 
 namespace ek::kernels {
 namespace {
@@ -48,8 +49,9 @@ void sgd_step(Stream, const SgdSettings& settings, std::span<const OptimSegment>
           "sgd_step: momentum {} needs a momentum buffer, but it is null", settings.momentum);
   const T momentum = T(settings.momentum);
   const bool nesterov = settings.nesterov, first = settings.first_step;
+  const double lr = settings.lr.value();
   for_segments(segments, [=](const OptimSegment& s, std::int64_t begin, std::int64_t end) {
-    const T rate = T(settings.lr * s.lr_factor), decay = T(s.weight_decay);
+    const T rate = T(lr * s.lr_factor), decay = T(s.weight_decay);
     if (!momentum_buffer) {
 #pragma omp simd
       for (std::int64_t i = begin; i < end; ++i) {
@@ -71,17 +73,14 @@ template <class B, class T>
 void adam_step(Stream, const AdamSettings& settings, std::span<const OptimSegment> segments,
                const T* gradient, T* parameters, T* first_moment, T* second_moment) {
   check_segments("adam_step", segments);
-  require(settings.step >= 1, "adam_step: step must count from 1, but is {}", settings.step);
-  const T beta1 = T(settings.beta1), rest1 = T(1 - settings.beta1);
-  const T beta2 = T(settings.beta2), rest2 = T(1 - settings.beta2);
-  const T eps = T(settings.eps);
-  // 1 - b^step without cancellation for b near 1.
-  const auto correction = [&](double b) {
-    return b > 0 ? T(-1 / std::expm1(double(settings.step) * std::log(b))) : T(1);
-  };
-  const T unbias1 = correction(settings.beta1), unbias2 = correction(settings.beta2);
+  const std::int64_t step = settings.step.value();
+  require(step >= 1, "adam_step: step must count from 1, but is {}", step);
+  const double lr = settings.lr.value();
+  const math::Adam<T> adam = math::adam_of<T>(settings);
+  const T beta1 = adam.beta1, rest1 = adam.rest1, unbias1 = adam.unbias1;
+  const T beta2 = adam.beta2, rest2 = adam.rest2, unbias2 = adam.unbias2, eps = adam.eps;
   for_segments(segments, [=](const OptimSegment& s, std::int64_t begin, std::int64_t end) {
-    const T rate = T(settings.lr * s.lr_factor), decay = T(s.weight_decay);
+    const T rate = T(lr * s.lr_factor), decay = T(s.weight_decay);
 #pragma omp simd
     for (std::int64_t i = begin; i < end; ++i) {
       const T g = gradient[i] + decay * parameters[i];

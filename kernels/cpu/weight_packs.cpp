@@ -49,7 +49,7 @@ void adam_step_and_pack(Stream stream, const AdamSettings& settings,
 
 template <class B, class T>
 void add_scaled_and_pack(Stream stream, std::int64_t count, std::span<const PackJob> jobs,
-                         const Acc<T>* x, double scale, const Acc<T>* d, Acc<T>* y) {
+                         const Acc<T>* x, const Scalar& scale, const Acc<T>* d, Acc<T>* y) {
   check<T>(jobs, count, "add_scaled_and_pack");
   add_scaled<B, Acc<T>>(stream, count, x, scale, d, y);
   write_packs<B, T>(stream, jobs, y);

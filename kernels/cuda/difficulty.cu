@@ -212,19 +212,14 @@ void difficulty_step(Stream stream, const DifficultyShape& s,
                      Workspace workspace) {
   using namespace EK_TARGET;
   T* scratch = workspace_of<T>(s, difficulty_workspace_bytes<B, T>(s), workspace);
-  require_argument(adam.step >= 1, "difficulty_step: expected a step that counts from 1",
-                   adam.step);
+  require_argument(adam.step.memory || adam.step.offset >= 1,
+                   "difficulty_step: expected a step that counts from 1", adam.step.offset);
   const bool in_one =
       fused<T>("difficulty_step",
                "difficulty_step: expected float32 and at most 1024 classes and hidden units", s);
   if constexpr (std::is_same_v<T, float>) {
     if (in_one) {
-      const AdamUpdate update{math::adam_of<float>(adam),
-                              float(adam.lr),
-                              float(weight_decay),
-                              parameters,
-                              first_moment,
-                              second_moment};
+      const AdamUpdate update{adam, float(weight_decay), parameters, first_moment, second_moment};
       launch<&backward_block<AdamUpdate>>(one_block(sizeof(BackwardBlock), stream), NetOffsets(s),
                                           objective, parameters, accuracy, state, driver_loss,
                                           update);

@@ -70,14 +70,29 @@ __global__ void __launch_bounds__(NetTeam::block_threads)
 // Where a gradient goes: to memory, or into Adam's update of its parameter.
 struct Gradient {
   float* gradient;
+  __device__ const Gradient& loaded() const { return *this; }
   __device__ void operator()(std::int64_t at, float g) const { gradient[at] = g; }
 };
-struct AdamUpdate {
+struct AdamLoadedUpdate {
   math::Adam<float> adam;
   float rate, decay;
   float *parameters, *first_moment, *second_moment;
   __device__ void operator()(std::int64_t at, float g) const {
     adam(rate, decay, g, parameters[at], first_moment[at], second_moment[at]);
+  }
+};
+struct AdamUpdate {
+  AdamSettings settings;
+  float decay;
+  float *parameters, *first_moment, *second_moment;
+  // What a thread uses, for which it has read what lies in memory.
+  __device__ AdamLoadedUpdate loaded() const {
+    return {math::adam_of<float>(settings),
+            float(settings.lr.value()),
+            decay,
+            parameters,
+            first_moment,
+            second_moment};
   }
 };
 
@@ -93,7 +108,8 @@ template <class Take>
 __global__ void __launch_bounds__(NetTeam::block_threads)
     backward_block(NetOffsets s, DifficultyObjective<float> objective, const float* parameters,
                    const float* accuracy, DifficultyState<float> state, float* driver_loss,
-                   Take take) {
+                   Take given) {
+  const auto& take = given.loaded();
   BackwardBlock& block = shared_memory<BackwardBlock>();
   const int classes = int(s.classes), hidden = int(s.hidden), t = NetTeam::rank();
   const bool of_class = t < classes;

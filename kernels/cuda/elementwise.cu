@@ -55,6 +55,29 @@ struct AddScaled {
   __device__ T operator()(T x, T d) const { return x + scale * d; }
 };
 
+// The same with a scale that may lie in memory: loaded() reads it, once a thread.
+template <class T>
+struct AffineBy {
+  Scalar scale;
+  T shift;
+};
+template <class T>
+struct AddScaledBy {
+  Scalar scale;
+};
+template <class T>
+__device__ Affine<T> loaded(const AffineBy<T>& f) {
+  return {T(f.scale.value()), f.shift};
+}
+template <class T>
+__device__ AddScaled<T> loaded(const AddScaledBy<T>& f) {
+  return {T(f.scale.value())};
+}
+template <class F>
+__device__ F loaded(const F& f) {
+  return f;
+}
+
 struct Identity {
   template <class T>
   __device__ T operator()(T x) const {
@@ -78,7 +101,8 @@ __device__ std::int64_t all_threads() {
 // y[i] = f(x[i]...)
 template <class F, class To, class... From>
 __global__ void __launch_bounds__(kThreads)
-    map_plain(std::int64_t count, F f, To* y, const From*... x) {
+    map_plain(std::int64_t count, F given, To* y, const From*... x) {
+  const auto f = loaded(given);
   for (std::int64_t i = first_piece(); i < count; i += all_threads()) {
     y[i] = narrowed<To>(f(widened(x[i])...));
   }
@@ -87,7 +111,8 @@ __global__ void __launch_bounds__(kThreads)
 // The same, N elements at a time; the rest of fewer than N goes to the first threads, one each.
 template <int N, class F, class To, class... From>
 __global__ void __launch_bounds__(kThreads)
-    map_packed(std::int64_t count, F f, To* y, const From*... x) {
+    map_packed(std::int64_t count, F given, To* y, const From*... x) {
+  const auto f = loaded(given);
   const std::int64_t packs = count / N;
   const auto apply = [&](const Pack<From, N>&... inputs) {
     Pack<To, N> result;
@@ -161,15 +186,17 @@ void binary(Stream stream, Binary op, std::int64_t count, const T* a, const T* b
 }
 
 template <class B, class T>
-void affine(Stream stream, std::int64_t count, double scale, double shift, const T* x, T* y) {
+void affine(Stream stream, std::int64_t count, const Scalar& scale, double shift, const T* x,
+            T* y) {
   using namespace EK_TARGET;
-  map("affine", stream, count, Affine<T>{T(scale), T(shift)}, y, x);
+  map("affine", stream, count, AffineBy<T>{scale, T(shift)}, y, x);
 }
 
 template <class B, class T>
-void add_scaled(Stream stream, std::int64_t count, const T* x, double scale, const T* d, T* y) {
+void add_scaled(Stream stream, std::int64_t count, const T* x, const Scalar& scale, const T* d,
+                T* y) {
   using namespace EK_TARGET;
-  map("add_scaled", stream, count, AddScaled<T>{T(scale)}, y, x, d);
+  map("add_scaled", stream, count, AddScaledBy<T>{scale}, y, x, d);
 }
 
 template <class B, class T>

@@ -224,6 +224,7 @@ void count_correct(Stream stream, std::int64_t rows, const std::int64_t* predict
 using EK_TARGET::Backend;
 template decltype(take_rows<Backend, float>) take_rows<Backend, float>;
 template decltype(take_rows<Backend, double>) take_rows<Backend, double>;
+template decltype(take_rows<Backend, std::int64_t>) take_rows<Backend, std::int64_t>;
 template decltype(segment_sum<Backend, float>) segment_sum<Backend, float>;
 template decltype(segment_sum<Backend, double>) segment_sum<Backend, double>;
 template decltype(pick<Backend, float>) pick<Backend, float>;

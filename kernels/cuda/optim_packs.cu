@@ -92,6 +92,7 @@ class Cut {
 template <class T>
 struct AddScaledTo {
   static constexpr bool reads_state = false;
+  __device__ const AddScaledTo& loaded() const { return *this; }
   __device__ T operator()(T scale, T, T d, const T& x, T& y) const { return y = x + scale * d; }
 };
 
@@ -134,7 +135,7 @@ void adam_step_and_pack(Stream stream, const AdamSettings& settings,
 
 template <class B, class T>
 void add_scaled_and_pack(Stream stream, std::int64_t count, std::span<const PackJob> jobs,
-                         const Acc<T>* x, double scale, const Acc<T>* d, Acc<T>* y) {
+                         const Acc<T>* x, const Scalar& scale, const Acc<T>* d, Acc<T>* y) {
   using namespace EK_TARGET;
   check_packs(jobs, count, "add_scaled_and_pack");
   if (named_version("add_scaled_and_pack") == 0) {

@@ -20,7 +20,8 @@ template <class T>
 struct Segment {
   std::int64_t begin, end;  // elements
   std::int64_t last_block;  // one past: blocks of this launch up to the end of this segment
-  T rate, decay;
+  double lr_factor;
+  T decay;
 };
 
 template <class T, int N>
@@ -29,10 +30,12 @@ struct Segments {
 };
 
 // An update changes a parameter and its state, and returns what becomes of the parameter's packs.
+// loaded() is the update of one thread, for which it has read what lies in memory.
 
 template <class T>
 struct SgdPlain {  // without a momentum buffer
   static constexpr bool reads_state = false;
+  __device__ const SgdPlain& loaded() const { return *this; }
   __device__ T operator()(T rate, T decay, T g, T& p) const { return p -= rate * (g + decay * p); }
 };
 
@@ -41,6 +44,7 @@ struct Sgd {
   static constexpr bool reads_state = true;
   T momentum;
   bool nesterov;
+  __device__ const Sgd& loaded() const { return *this; }
   __device__ T operator()(T rate, T decay, T g, T& p, T& buffer) const {
     g += decay * p;
     buffer = momentum * buffer + g;
@@ -53,6 +57,7 @@ struct SgdFirst {  // the buffer holds nothing yet
   static constexpr bool reads_state = false;
   T momentum;
   bool nesterov;
+  __device__ const SgdFirst& loaded() const { return *this; }
   __device__ T operator()(T rate, T decay, T g, T& p, T& buffer) const {
     g += decay * p;
     buffer = g;
@@ -61,12 +66,17 @@ struct SgdFirst {  // the buffer holds nothing yet
 };
 
 template <class T>
-struct Adam : math::Adam<T> {
-  static constexpr bool reads_state = true;
+struct AdamLoaded : math::Adam<T> {
   __device__ T operator()(T rate, T decay, T g, T& p, T& m, T& v) const {
     math::Adam<T>::operator()(rate, decay, g, p, m, v);
     return p;
   }
+};
+template <class T>
+struct Adam {
+  static constexpr bool reads_state = true;
+  AdamSettings settings;
+  __device__ AdamLoaded<T> loaded() const { return {math::adam_of<T>(settings)}; }
 };
 
 // Parameters that are not part of any pack.
@@ -95,21 +105,23 @@ __device__ int segment_of_block(const Segments<T, N>& segments, std::int64_t& bl
 // P: T, or const T where the update writes nothing but its state.
 template <class Update, class Packs, class T, class P, class... State>
 __global__ void __launch_bounds__(kUpdateThreads)
-    update_plain(Segments<T, Packs::kMostSegments> segments, Packs packs, Update update,
+    update_plain(Segments<T, Packs::kMostSegments> segments, Packs packs, Update given, Scalar lr,
                  const T* gradient, P* parameters, State*... state) {
   std::int64_t block;
   const int segment = segment_of_block(segments, block);
   const Segment<T>& s = segments.of[segment];
   const std::int64_t i = s.begin + block * kUpdateThreads + threadIdx.x;
   if (i >= s.end) return;
-  const T value[1] = {update(s.rate, s.decay, gradient[i], parameters[i], state[i]...)};
+  const auto& update = given.loaded();
+  const T rate = T(lr.value() * s.lr_factor);
+  const T value[1] = {update(rate, s.decay, gradient[i], parameters[i], state[i]...)};
   packs.put(segment, i, value);
 }
 
 // A thread has 16 bytes, of which a segment may hold a part.
 template <class Update, class Packs, class T, class P, class... State>
 __global__ void __launch_bounds__(kUpdateThreads)
-    update_packed(Segments<T, Packs::kMostSegments> segments, Packs packs, Update update,
+    update_packed(Segments<T, Packs::kMostSegments> segments, Packs packs, Update given, Scalar lr,
                   const T* gradient, P* parameters, State*... state) {
   using Pack = Pack16<T>;
   std::int64_t block;
@@ -117,12 +129,14 @@ __global__ void __launch_bounds__(kUpdateThreads)
   const Segment<T>& s = segments.of[segment];
   const std::int64_t pack = s.begin / Pack::size + block * kUpdateThreads + threadIdx.x;
   const std::int64_t first = pack * Pack::size;
+  const auto& update = given.loaded();
+  const T rate = T(lr.value() * s.lr_factor);
   if (first >= s.begin && first + Pack::size <= s.end) {
     const auto whole = [&](Pack g, Pack p, auto... of_state) {
       T values[Pack::size];
 #pragma unroll
       for (int j = 0; j < Pack::size; ++j) {
-        values[j] = update(s.rate, s.decay, g.values[j], p.values[j], of_state.values[j]...);
+        values[j] = update(rate, s.decay, g.values[j], p.values[j], of_state.values[j]...);
       }
       if constexpr (!std::is_const_v<P>) store_vec(parameters + first, p);
       (store_vec(state + first, of_state), ...);
@@ -139,7 +153,7 @@ __global__ void __launch_bounds__(kUpdateThreads)
   for (int j = 0; j < Pack::size; ++j) {
     const std::int64_t i = first + j;
     if (i < s.begin || i >= s.end) continue;
-    const T value[1] = {update(s.rate, s.decay, gradient[i], parameters[i], state[i]...)};
+    const T value[1] = {update(rate, s.decay, gradient[i], parameters[i], state[i]...)};
     packs.put(segment, i, value);
   }
 }
@@ -148,7 +162,7 @@ __global__ void __launch_bounds__(kUpdateThreads)
 // segment, and the packs that all of it belongs to. `packed`: which of the two kernels; all buffers
 // must be aligned for it.
 template <class Packs, class Pieces, class Update, class T, class P, class... State>
-void update_all(Stream stream, bool packed, double lr, const Pieces& pieces, Update update,
+void update_all(Stream stream, bool packed, const Scalar& lr, const Pieces& pieces, Update update,
                 const T* gradient, P* parameters, State*... state) {
   Segments<T, Packs::kMostSegments> some = {};
   Packs packs = {};
@@ -158,10 +172,10 @@ void update_all(Stream stream, bool packed, double lr, const Pieces& pieces, Upd
     if (count == 0) return;
     const Launch shape{dim3(unsigned(blocks)), dim3(kUpdateThreads), 0, stream};
     if (packed) {
-      launch<&update_packed<Update, Packs, T, P, State...>>(shape, some, packs, update, gradient,
-                                                            parameters, state...);
+      launch<&update_packed<Update, Packs, T, P, State...>>(shape, some, packs, update, lr,
+                                                            gradient, parameters, state...);
     } else {
-      launch<&update_plain<Update, Packs, T, P, State...>>(shape, some, packs, update, gradient,
+      launch<&update_plain<Update, Packs, T, P, State...>>(shape, some, packs, update, lr, gradient,
                                                            parameters, state...);
     }
     count = 0;
@@ -178,7 +192,7 @@ void update_all(Stream stream, bool packed, double lr, const Pieces& pieces, Upd
     constexpr int step = Pack16<T>::size;
     const std::int64_t threads = packed ? (end + step - 1) / step - begin / step : end - begin;
     blocks += (threads + kUpdateThreads - 1) / kUpdateThreads;
-    some.of[count++] = {begin, end, blocks, T(lr * s.lr_factor), T(s.weight_decay)};
+    some.of[count++] = {begin, end, blocks, s.lr_factor, T(s.weight_decay)};
   });
   flush();
 }
@@ -225,15 +239,14 @@ inline void check_sgd(const SgdSettings& settings, std::span<const OptimSegment>
 template <class Packs, class Pieces, class T>
 void run_adam(Stream stream, bool packed, const AdamSettings& settings, const Pieces& pieces,
               const T* gradient, T* parameters, T* first_moment, T* second_moment) {
-  const Adam<T> adam{math::adam_of<T>(settings)};
-  update_all<Packs>(stream, packed, settings.lr, pieces, adam, gradient, parameters, first_moment,
-                    second_moment);
+  update_all<Packs>(stream, packed, settings.lr, pieces, Adam<T>{settings}, gradient, parameters,
+                    first_moment, second_moment);
 }
 
 inline void check_adam(const AdamSettings& settings, std::span<const OptimSegment> segments) {
   check_segments("adam_step: expected segments with 0 <= begin <= end", segments);
-  require_argument(settings.step >= 1, "adam_step: expected a step that counts from 1",
-                   settings.step);
+  require_argument(settings.step.memory || settings.step.offset >= 1,
+                   "adam_step: expected a step that counts from 1", settings.step.offset);
 }
 
 }  // namespace ek::kernels::EK_TARGET

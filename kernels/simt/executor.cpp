@@ -11,6 +11,7 @@
 #include "kernels/error.h"
 #include "kernels/simt/checked.h"
 #include "kernels/simt/messages.h"
+#include "kernels/simt/recording.h"
 #include "kernels/simt/segfault.h"
 
 namespace ek::simt {
@@ -65,29 +66,33 @@ void run_threads() {
 }  // namespace
 
 void run_launch(const LaunchInfo& launch) {
+  if (LaunchRecorder* recorder = LaunchRecorder::current()) {
+    Executor::check_launch(launch);
+    return recorder->take(launch);
+  }
   static thread_local Executor executor;
   executor.run(launch);
 }
 
-void Executor::check_launch() const {
-  const std::string title = kernel_title(launch->kernel);
-  const std::uint64_t threads = volume(launch->block), blocks = volume(launch->grid);
-  const bool fits = threads >= 1 && threads <= 1024 && launch->block.z <= 64;
+void Executor::check_launch(const LaunchInfo& launch) {
+  const std::string title = kernel_title(launch.kernel);
+  const std::uint64_t threads = volume(launch.block), blocks = volume(launch.grid);
+  const bool fits = threads >= 1 && threads <= 1024 && launch.block.z <= 64;
   require(fits, "simt: {}: a block of {} threads, expected 1 to 1024 and z at most 64", title,
-          show(launch->block));
-  require(blocks >= 1 && launch->grid.x <= 0x7FFFFFFF && launch->grid.y <= 65535 &&
-              launch->grid.z <= 65535,
+          show(launch.block));
+  require(blocks >= 1 && launch.grid.x <= 0x7FFFFFFF && launch.grid.y <= 65535 &&
+              launch.grid.z <= 65535,
           "simt: {}: a grid of {} blocks, expected at least one, y and z at most 65535", title,
-          show(launch->grid));
-  require(launch->shared_bytes <= SharedArena::kMaxBytes,
+          show(launch.grid));
+  require(launch.shared_bytes <= SharedArena::kMaxBytes,
           "simt: {}: {} bytes of dynamic shared memory, expected at most {}", title,
-          launch->shared_bytes, SharedArena::kMaxBytes);
+          launch.shared_bytes, SharedArena::kMaxBytes);
 }
 
 void Executor::run(const LaunchInfo& info) {
   require(current == nullptr, "simt: {}: launched from inside a kernel", kernel_title(info.kernel));
   launch = &info;
-  check_launch();
+  check_launch(info);
   catch_segfaults();
   used = options();
   random_.seed(used.seed);

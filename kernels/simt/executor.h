@@ -93,6 +93,8 @@ struct Failure {
 class Executor {
  public:
   void run(const LaunchInfo& launch);
+  // Throws Error for a grid, a block or an amount of shared memory that no GPU has.
+  static void check_launch(const LaunchInfo& launch);
 
   // On a fiber. wait() comes back when another thread made this one runnable.
   void wait();
@@ -110,7 +112,6 @@ class Executor {
   Options used;
 
  private:
-  void check_launch() const;
   void start_block(Block& block, std::uint64_t ordinal);
   void run_blocks();
   void run_one_thread(Block& block);

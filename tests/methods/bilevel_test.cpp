@@ -64,7 +64,7 @@ struct Toy {
       return ops::mean(ops::softmax_cross_entropy(net(p, meta_x), meta_y));
     };
     problem.labels = y;
-    problem.inner_lr = inputs["alpha"];
+    problem.inner_lr = inputs["alpha"].get<double>();
   }
 };
 
@@ -195,7 +195,7 @@ TEST_CASE("identities of the meta-gradient hold", "[bilevel]") {
     const MetaGradient meta = meta_gradient(Estimator::forward, toy.problem, train, toy.phi, ones);
     const Params gradient = grad(toy.problem.meta_loss, toy.phi);
     const Params v = grad(toy.problem.meta_loss, virtual_step(toy.problem, train, toy.phi, ones));
-    const double expected = -toy.problem.inner_lr * dot(v, gradient);
+    const double expected = -toy.problem.inner_lr.value() * dot(v, gradient);
     CHECK(std::abs(ops::sum(meta.class_weights).item() - expected) <= 1e-12);
   }
 
@@ -220,7 +220,7 @@ TEST_CASE("identities of the meta-gradient hold", "[bilevel]") {
       return total;
     };
     const MetaGradient once = meta_gradient(Estimator::forward, toy.problem, train, toy.phi, ones);
-    toy.problem.inner_lr *= 2;
+    toy.problem.inner_lr = toy.problem.inner_lr * 2;
     const MetaGradient twice = meta_gradient(Estimator::forward, toy.problem, train, toy.phi, ones);
     const Tensor difference = ops::sub(twice.class_weights, ops::affine(once.class_weights, 2));
     for (const double value : difference.to_vector()) CHECK(std::abs(value) <= 1e-12);

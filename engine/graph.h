@@ -1,0 +1,53 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/device.h"
+
+namespace ek {
+
+// Work of a device that was recorded once and runs again as a whole, on the same addresses: a step
+// of training, or several (DESIGN 2.5). On a GPU it is a CUDA graph, one call of the driver for
+// hundreds of kernels; the simt device runs the same list one by one. docs/graphs.md says what a
+// captured step may do.
+//
+// Tensors that f makes and somebody keeps are outputs: each replay writes them anew. Tensors from
+// before that f reads or writes must live as long as the graph is replayed.
+class Graph {
+ public:
+  // Calls f with what it gives to `device` recorded, not run; values of its tensors come with the
+  // first replay. While it runs, this thread alone may use the device. Error for the cpu, and
+  // "graph: WHAT during capture" where f reads a number, copies from or to the host or waits; after
+  // any exception the device is as usable as before, and what f has replaced on the host remains
+  // so.
+  static Graph capture(Device device, const std::function<void()>& f);
+
+  Graph(Graph&&) noexcept;
+  Graph& operator=(Graph&&) noexcept;
+  ~Graph();
+
+  // Puts all of it on the device's queue, once. Not during a capture. What a tape has saved of
+  // a tensor that the graph writes is void afterwards, and so are weights packed by earlier ops.
+  void replay();
+
+  Device device() const;
+  // What one replay launches, kind by kind, and the kernels by name in order.
+  struct Counts {
+    std::int64_t kernels = 0, copies = 0, fills = 0;
+  };
+  Counts counts() const;
+  const std::vector<std::string>& kernels() const;
+  // Memory of its own, for what f allocated: nobody else gets it while the graph or one of its
+  // tensors lives.
+  std::int64_t memory_bytes() const;
+
+ private:
+  struct State;
+  explicit Graph(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ek
