@@ -13,6 +13,7 @@
 #include "engine/allocation_trace.h"
 #include "engine/capture.h"
 #include "engine/cuda_runtime.h"
+#include "engine/launch_trace.h"
 #include "kernels/error.h"
 
 namespace ek {
@@ -259,6 +260,7 @@ void copy_memory(Device to_device, void* to, Device from_device, const void* fro
     refuse_in_capture(to_device, text);
   }
   const bool to_host = to_device.in_host_memory(), from_host = from_device.in_host_memory();
+  LaunchTrace::note_copy(to_device, from_device);
   if (to_host && from_host) {
     std::memcpy(to, from, bytes);
   } else if (from_host) {
@@ -275,6 +277,7 @@ void copy_memory(Device to_device, void* to, Device from_device, const void* fro
 void zero_memory(Device device, void* memory, std::size_t bytes) {
   if (bytes == 0) return;
   if (Capture* capture = Capture::on(device)) return capture->recorder().zero(memory, bytes);
+  LaunchTrace::note_fill(device);
   if (device.in_host_memory()) {
     std::memset(memory, 0, bytes);
   } else {

@@ -48,6 +48,13 @@ class LinearMap {
 
 LinearMap linearize_tensors(const TensorFunction& f, const Tensors& inputs);
 
+namespace detail {
+Params gathered(const Params& gradient);
+// Gives a flat direction the packs of convolution weights that a tangent sweep reads of it, in one
+// launch, if the flat `params` have theirs. Without it the sweep makes them one by one.
+void pack_direction(const Params& params, const Params& direction);
+}  // namespace detail
+
 // The same over Params: f takes Params and returns a Tensor, or a pair of a Tensor and auxiliary
 // outputs (new buffers, logits) that are handed through and not differentiated.
 template <class Aux>
@@ -59,14 +66,16 @@ class Linearization {
   const Tensor& value() const { return map_.outputs()[0]; }
   const Aux& aux() const { return aux_; }
 
+  // Flat where a pass over many tensors is dear (engine/fused.h) and nothing is recorded.
   Params vjp(const Tensor& cotangent, Differentiable d = Differentiable::no) const& {
-    return structure_.with(map_.vjp({cotangent}, d));
+    return detail::gathered(structure_.with(map_.vjp({cotangent}, d)));
   }
   Params vjp(const Tensor& cotangent, Differentiable d = Differentiable::no) && {
-    return structure_.with(std::move(map_).vjp({cotangent}, d));
+    return detail::gathered(structure_.with(std::move(map_).vjp({cotangent}, d)));
   }
   Tensor jvp(const Params& tangent, Differentiable d = Differentiable::no) const {
     require_same_structure(structure_, tangent, "jvp");
+    detail::pack_direction(structure_, tangent);
     return map_.jvp(tangent.tensors(), d)[0];
   }
   std::size_t node_count() const { return map_.node_count(); }

@@ -6,6 +6,7 @@
 #include "engine/functional.h"
 #include "engine/ops.h"
 #include "engine/profiler.h"
+#include "engine/weight_packs.h"
 #include "kernels/elementwise.h"
 
 namespace ek {
@@ -250,6 +251,24 @@ Tensors LinearMap::jvp(const Tensors& tangents, Differentiable differentiable) c
                 : Tensor::zeros(outputs_[i].shape(), outputs_[i].dtype(), outputs_[i].device()));
   }
   return results;
+}
+
+Params detail::gathered(const Params& gradient) {
+  if (gradient.empty() || !fuses_launches_on(gradient.entries()[0].tensor.device())) {
+    return gradient;
+  }
+  return active_tapes().empty() ? gradient.flattened(MemoryUse::gradients) : gradient;
+}
+
+void detail::pack_direction(const Params& params, const Params& direction) {
+  if (!params.is_flat() || !direction.is_flat()) return;
+  const Tensor& flat = direction.flat();
+  if (flat.device() != params.flat().device() || flat.dtype() != params.dtype()) return;
+  Storage& storage = *flat.storage();
+  if (!storage.companions.keys(storage.version).empty()) return;  // an earlier sweep did it
+  PackSet packs = PackSet::for_direction(params.flat(), flat);
+  packs.write(flat);
+  std::move(packs).attach_to(flat);
 }
 
 Differentiable detail::nested() {

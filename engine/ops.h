@@ -133,6 +133,12 @@ Tensor max_pool2d(const Tensor& x, const Pool2dOptions& options);
 Tensor avg_pool2d(const Tensor& x, const Pool2dOptions& options);  // padding counts as zeros
 // [n, c], in the accumulation dtype of x
 Tensor global_avg_pool(const Tensor& x);
+// The linear head of a network, over its last activation x: features = global_avg_pool(x), logits =
+// linear(features, weight, bias), where bias may be undefined. A kernel per pass.
+struct PooledLinear {
+  Tensor features, logits;  // [n, c] and [n, out], in the accumulation dtype of x, as the weights
+};
+PooledLinear pooled_linear(const Tensor& x, const Tensor& weight, const Tensor& bias);
 // Option-A shortcut: every `stride`-th row and column, channels zero-padded on both sides.
 Tensor subsample_pad(const Tensor& x, std::int64_t out_channels, std::int64_t stride);
 

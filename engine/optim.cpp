@@ -7,8 +7,32 @@
 #include "engine/capture.h"
 #include "engine/dispatch.h"
 #include "engine/profiler.h"
+#include "engine/weight_packs.h"
 
 namespace ek {
+namespace {
+
+// Overwrites `parameters`: by step_and_pack.operator()<T>(values, jobs) together with the packs of
+// the convolution weights among them, where there are any, else by step(values).
+template <class B, class T, class Step, class StepAndPack>
+void overwrite(const char* who, Tensor& parameters, const Step& step,
+               const StepAndPack& step_and_pack) {
+  const std::uint64_t version = parameters.storage()->version;
+  T* values = parameters.mutable_data<T>(who);
+  if constexpr (fuses_launches<B> && std::is_same_v<T, float>) {
+    PackSet packs = PackSet::taken_from(parameters, version);
+    if (!packs.empty()) {
+      auto with_jobs = [&]<class Image>(std::span<const kernels::PackJob> jobs) {
+        step_and_pack.template operator()<Image>(values, jobs);
+      };
+      packs.run<B>(with_jobs, values);
+      return std::move(packs).attach_to(parameters);
+    }
+  }
+  step(values);
+}
+
+}  // namespace
 
 void Optimizer::step(Params& params, const Params& gradient, const Number& lr,
                      std::span<const kernels::OptimSegment> segments, const Tensor& steps_before) {
@@ -133,11 +157,19 @@ Sgd::Sgd(const Settings& settings)
 void Sgd::apply(Tensor& parameters, const Tensor& gradient, std::span<Tensor> buffers,
                 const Now& now, std::span<const kernels::OptimSegment> segments) {
   dispatch_floating("sgd", parameters, [&]<class B, class T>() {
-    T* values = parameters.mutable_data<T>("sgd");
     T* momentum = buffers.empty() ? nullptr : buffers[0].mutable_data<T>("sgd");
     const kernels::SgdSettings settings{now.lr, settings_.momentum, settings_.nesterov, now.first};
-    kernels::sgd_step<B, T>(current_stream(), settings, segments, gradient.data<T>(), values,
-                            momentum);
+    auto step = [&](T* values) {
+      kernels::sgd_step<B, T>(current_stream(), settings, segments, gradient.data<T>(), values,
+                              momentum);
+    };
+    auto step_and_pack = [&]<class Image>(float* values, std::span<const kernels::PackJob> jobs) {
+      if constexpr (std::is_same_v<T, float>) {
+        kernels::sgd_step_and_pack<B, Image>(current_stream(), settings, segments, jobs,
+                                             gradient.data<T>(), values, momentum);
+      }
+    };
+    overwrite<B, T>("sgd", parameters, step, step_and_pack);
   });
 }
 
@@ -151,12 +183,21 @@ Adam::Adam(const Settings& settings) : Optimizer({"exp_avg", "exp_avg_sq"}), set
 void Adam::apply(Tensor& parameters, const Tensor& gradient, std::span<Tensor> buffers,
                  const Now& now, std::span<const kernels::OptimSegment> segments) {
   dispatch_floating("adam", parameters, [&]<class B, class T>() {
-    T* values = parameters.mutable_data<T>("adam");
+    T* first = buffers[0].mutable_data<T>("adam");
+    T* second = buffers[1].mutable_data<T>("adam");
     const kernels::AdamSettings settings{now.lr, settings_.beta1, settings_.beta2, settings_.eps,
                                          now.number};
-    kernels::adam_step<B, T>(current_stream(), settings, segments, gradient.data<T>(), values,
-                             buffers[0].mutable_data<T>("adam"),
-                             buffers[1].mutable_data<T>("adam"));
+    auto step = [&](T* values) {
+      kernels::adam_step<B, T>(current_stream(), settings, segments, gradient.data<T>(), values,
+                               first, second);
+    };
+    auto step_and_pack = [&]<class Image>(float* values, std::span<const kernels::PackJob> jobs) {
+      if constexpr (std::is_same_v<T, float>) {
+        kernels::adam_step_and_pack<B, Image>(current_stream(), settings, segments, jobs,
+                                              gradient.data<T>(), values, first, second);
+      }
+    };
+    overwrite<B, T>("adam", parameters, step, step_and_pack);
   });
 }
 

@@ -3,11 +3,14 @@
 #include <cmath>
 
 #include "engine/dispatch.h"
+#include "engine/fused.h"
 #include "engine/ops.h"
 #include "engine/profiler.h"
 #include "engine/tape.h"
 #include "engine/text.h"
+#include "engine/weight_packs.h"
 #include "kernels/elementwise.h"
+#include "kernels/pieces.h"
 
 namespace ek {
 namespace {
@@ -60,12 +63,59 @@ Params Params::flattened(MemoryUse use) const {
       "flatten", [&] { return fmt::format("[{}]", numel()); }, 0,
       2 * double(numel()) * double(size_of(dtype())));
   Params result = over(Tensor::empty({numel()}, dtype(), entries_[0].tensor.device()));
+  if (fuses_launches_on(result.flat_.device())) {
+    dispatch_floating("flatten", result.flat_, [&]<class B, class T>() {
+      std::vector<kernels::Piece<T>> pieces;
+      std::int64_t begin = 0;
+      for (const Entry& entry : entries_) {
+        const Tensor& tensor = entry.tensor;
+        pieces.push_back({tensor.data<T>(), begin, tensor.numel()});
+        begin += tensor.numel();
+      }
+      kernels::gather_pieces<B, T>(current_stream(), pieces, result.flat_.output<T>());
+    });
+    return result;
+  }
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const Tensor& source = entries_[i].tensor;
     copy_memory(result.flat_.device(), result.entries_[i].tensor.output_raw(), source.device(),
                 source.raw(), source.bytes());
   }
   return result;
+}
+
+Params Params::blended(double keep, const std::vector<Blend>& blends) const {
+  if (empty()) return {};
+  std::vector<std::int64_t> begins;
+  std::int64_t begin = 0, covered = 0;
+  for (const Entry& entry : entries_) {
+    begins.push_back(begin);
+    begin += entry.tensor.numel();
+  }
+  for (const auto& [name, towards, factor] : blends) {
+    const Tensor& old = (*this)[name];
+    require(towards.shape() == old.shape() && towards.device() == old.device(),
+            "params: '{}' is {} on {}, it cannot move towards {} on {}", name, old.shape().str(),
+            old.device().str(), towards.shape().str(), towards.device().str());
+    covered += old.numel();
+  }
+  const Params old = is_flat() ? *this : flattened(MemoryUse::other);
+  const Tensor& from = old.flat_;
+  const MemoryScope scope(MemoryUse::other);
+  Tensor to =
+      covered == from.numel() ? Tensor::empty(from.shape(), dtype(), from.device()) : from.clone();
+  ProfileScope profile(
+      "blend", [&] { return to.shape().str(); }, 3 * double(covered), 3 * double(to.bytes()));
+  dispatch_floating("blend", to, [&]<class B, class T>() {
+    std::vector<kernels::Piece<T>> pieces;
+    for (const Blend& blend : blends) {
+      const std::int64_t at = begins[index_.find(blend.name)->second];
+      const Tensor& towards = blend.towards;
+      pieces.push_back({towards.data<T>(), at, towards.numel(), blend.factor});
+    }
+    kernels::blend_pieces<B, T>(current_stream(), pieces, keep, from.data<T>(), to.output<T>());
+  });
+  return over(to);
 }
 
 std::int64_t Params::numel() const {
@@ -187,8 +237,24 @@ Params add_scaled(const Params& params, const Number& scale, const Params& direc
       "add_scaled", [&] { return sum.shape().str(); }, 2 * double(sum.numel()),
       3 * double(sum.bytes()));
   dispatch_floating("add_scaled", sum, [&]<class B, class T>() {
+    T* y = sum.output<T>();
+    if constexpr (fuses_launches<B> && std::is_same_v<T, float>) {
+      PackSet packs = PackSet::for_copy(x.flat(), sum);
+      if (!packs.empty() && !packs.is_new()) {
+        auto step = [&]<class Image>(std::span<const kernels::PackJob> jobs) {
+          kernels::add_scaled_and_pack<B, Image>(current_stream(), sum.numel(), jobs,
+                                                 x.flat().data<T>(), by, d.flat().data<T>(), y);
+        };
+        packs.run<B>(step, y);
+        return std::move(packs).attach_to(sum);
+      }
+      kernels::add_scaled<B, T>(current_stream(), sum.numel(), x.flat().data<T>(), by,
+                                d.flat().data<T>(), y);
+      packs.write(sum);  // all of them, as later steps write but what changes
+      return std::move(packs).attach_to(sum);
+    }
     kernels::add_scaled<B, T>(current_stream(), sum.numel(), x.flat().data<T>(), by,
-                              d.flat().data<T>(), sum.output<T>());
+                              d.flat().data<T>(), y);
   });
   return params.over(sum);
 }

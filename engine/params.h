@@ -49,6 +49,15 @@ class Params {
   const Tensor& flat() const;
   bool is_flat() const { return flat_.defined(); }
 
+  // keep * this + factor * towards for the named tensors, the rest unchanged, over one flat buffer
+  // and in one pass: running statistics. Names are distinct; not recorded.
+  struct Blend {
+    std::string name;
+    Tensor towards;
+    double factor;
+  };
+  Params blended(double keep, const std::vector<Blend>& blends) const;
+
   Tensors tensors() const;
   // The same names with other tensors (same shapes, in order).
   Params with(const Tensors& tensors) const;

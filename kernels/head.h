@@ -50,7 +50,8 @@ void head_weight_gradients(Stream stream, const HeadShape& shape, const T* featu
 // The tangent of the whole head along x' and (W', b'), either of which may be null, for zero:
 //   f'_i = mean of x'_i      z'_i = W f'_i + W' f_i + b'      l'_i = <dl_i/dz_i, z'_i>
 // dlogits is the unweighted gradient that head_forward wrote, so that scale, margins, prior and
-// targets enter through it alone. All three outputs are written; slopes [batch] is l'.
+// targets enter through it alone; slopes [batch] is l'. All three outputs are written, or features
+// and logits alone where dlogits is null.
 template <class T>
 struct HeadTangents {
   const T* x = nullptr;

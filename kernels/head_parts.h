@@ -115,6 +115,7 @@ void jvp(Stream stream, const HeadShape& s, const Acc<T>* weight, const Acc<T>* 
   if (tangents.weights.bias) {
     add_to_rows<B, A>(stream, s, tangents.weights.bias, out.logits, scratch);
   }
+  if (!dlogits) return;
   binary<B, A>(stream, Binary::multiply, count, dlogits, out.logits, scratch);
   const BroadcastShape over_classes{{1, 1, 1, 1, s.batch, 1}, {1, 1, 1, 1, s.batch, s.classes}};
   sum_to<B, A>(stream, over_classes, scratch, out.slopes);

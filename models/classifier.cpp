@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "engine/fused.h"
 #include "engine/ops.h"
 #include "engine/profiler.h"
 
@@ -28,6 +29,19 @@ std::vector<ParameterSpec> Classifier::parameters() const {
   }
   return {{weight_name_, {classes_, features_}, Init::normal, std::sqrt(2.0 / double(features_))},
           {bias_name_, {classes_}, Init::uniform, 1 / std::sqrt(double(features_))}};
+}
+
+ops::PooledLinear Classifier::head(const Params& params, const Tensor& x) const {
+  if (kind_ == ClassifierKind::linear && fuses_launches_on(x.device())) {
+    const LayerScope layer(std::string_view(weight_name_).substr(0, weight_name_.rfind('.')));
+    return ops::pooled_linear(x, params[weight_name_], params[bias_name_]);
+  }
+  auto pool = [&] {
+    const LayerScope layer("pool");
+    return ops::global_avg_pool(x);
+  };
+  const Tensor features = pool();
+  return {features, logits(params, features)};
 }
 
 Tensor Classifier::logits(const Params& params, const Tensor& features) const {

@@ -2,6 +2,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/ops.h"
 #include "models/parameters.h"
 
 namespace ek {
@@ -24,6 +25,9 @@ class Classifier {
   // linear: weight normal with deviation sqrt(2 / features), bias uniform in +-1 / sqrt(features);
   // cosine: rows of unit length.
   std::vector<ParameterSpec> parameters() const;
+  // The head over a network's last activation x [batch, height, width, features]: the mean over its
+  // pixels and the logits of that.
+  ops::PooledLinear head(const Params& params, const Tensor& x) const;
   // features [batch, features] -> [batch, classes]
   Tensor logits(const Params& params, const Tensor& features) const;
 

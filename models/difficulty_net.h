@@ -14,6 +14,12 @@ enum class DriverTarget : std::uint8_t { one_minus_share, one_minus_accuracy };
 // "one_minus_share" or "one_minus_accuracy"; Error that names both for anything else.
 DriverTarget parse_driver_target(std::string_view text);
 
+// What a pass through the net at the classes' accuracies gives.
+struct DifficultyPass {
+  Tensor difficulty, class_weights;  // [inputs]: d, and C d / sum d
+  Tensor h1, h2;                     // [hidden], where kernels made the pass
+};
+
 // Difficulty-Net: the MLP inputs -> H -> H -> inputs with ReLU, ReLU, sigmoid (spec 6.1). Layers
 // fc1, fc2, fc3; weights [out, in], with biases unless told otherwise. Structure only.
 class DifficultyNet {
@@ -37,6 +43,13 @@ class DifficultyNet {
   // Difficulties in (0, 1) for the class accuracies in [0, 1]: [inputs] -> [inputs], or row by row
   // [n, inputs] -> [n, inputs].
   Tensor difficulty(const Params& params, const Tensor& class_accuracy) const;
+
+  // The same for class_accuracy [inputs] with the class weights, and the gradient of
+  // difficulty_objective (below) by the parameters, flat, at what pass() returned for these very
+  // arguments. Under a tape they are compositions, so that no path is cut.
+  DifficultyPass pass(const Params& params, const Tensor& class_accuracy) const;
+  Params gradient(const Params& params, const Tensor& class_accuracy, const DifficultyPass& pass,
+                  const Tensor& weight_gradient, DriverTarget target, double lambda) const;
 
  private:
   std::int64_t inputs_, hidden_;

@@ -92,14 +92,13 @@ ModelOutput ResNetCifar::forward(const Params& params, const Params& buffers, co
     pending.shortcut =
         block.same_shape ? input : ops::subsample_pad(input, block.out_channels, block.stride);
   }
-  auto pool = [&] {
+  auto last_activation = [&] {
     const LayerScope layer("pool");
-    return ops::global_avg_pool(ops::norm_act(pending.conv_output.y, pending.conv_output.stats,
-                                              gamma(pending), beta(pending), pending.shortcut,
-                                              norm_relu));
+    return ops::norm_act(pending.conv_output.y, pending.conv_output.stats, gamma(pending),
+                         beta(pending), pending.shortcut, norm_relu);
   };
-  const Tensor pooled = pool();
-  return {classifier_.logits(params, pooled), pooled, running.updated()};
+  const ops::PooledLinear head = classifier_.head(params, last_activation());
+  return {head.logits, head.features, running.updated()};
 }
 
 }  // namespace ek

@@ -1,7 +1,6 @@
 #include "models/running_stats.h"
 
 #include "engine/profiler.h"
-#include "engine/tape.h"
 
 namespace ek {
 
@@ -21,21 +20,14 @@ void RunningStats::note(const std::string& name, const ops::PreNorm& normalised)
 
 Params RunningStats::updated(double momentum) const {
   if (mode_ == Mode::eval) return buffers_;
-  const NoRecording plain_arithmetic;
   const LayerScope layer("running_stats");
-  std::vector<Params::Entry> entries = buffers_.entries();
-  auto move_towards = [&](const std::string& name, const Tensor& batch, double factor) {
-    for (Params::Entry& entry : entries) {
-      if (entry.name != name) continue;
-      entry.tensor =
-          ops::add(ops::affine(entry.tensor, 1 - momentum), ops::affine(batch, momentum * factor));
-    }
-  };
+  std::vector<Params::Blend> blends;
   for (const Noted& n : noted_) {
-    move_towards(n.name + ".running_mean", n.stats.mean, 1);
-    move_towards(n.name + ".running_var", n.stats.var, double(n.rows) / double(n.rows - 1));
+    const double unbiased = double(n.rows) / double(n.rows - 1);
+    blends.push_back({n.name + ".running_mean", n.stats.mean, momentum});
+    blends.push_back({n.name + ".running_var", n.stats.var, momentum * unbiased});
   }
-  return Params(std::move(entries)).flattened(MemoryUse::other);
+  return buffers_.blended(1 - momentum, blends);
 }
 
 }  // namespace ek

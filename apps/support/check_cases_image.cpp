@@ -36,6 +36,24 @@ CheckCase norm_case(const Shape& shape, bool shortcut, bool relu, bool batch) {
   return one;
 }
 
+CheckCase head_case(const Shape& shape, bool bias) {
+  const std::int64_t classes = 5;
+  CheckCase one{"pooled_linear",
+                fmt::format("{}, {} classes{}", shape.str(), classes, bias ? "" : ", no bias"),
+                {normal(shape, 84), normal({classes, shape[3]}, 85)},
+                [](const Tensors& in) {
+                  const auto out =
+                      ops::pooled_linear(in[0], in[1], in.size() > 2 ? in[2] : Tensor());
+                  return Tensors{out.features, out.logits};
+                },
+                {true, false}};
+  if (bias) {
+    one.inputs.push_back(normal({classes}, 86));
+    one.activation.push_back(false);
+  }
+  return one;
+}
+
 struct Window {
   std::string name;
   Shape x;
@@ -95,6 +113,9 @@ std::vector<CheckCase> pool_cases(bool large) {
                      {normal(shape, 82)},
                      [](const Tensors& in) { return Tensors{ops::global_avg_pool(in[0])}; },
                      {true}});
+    for (const bool bias : {true, false}) {
+      if (!large || bias) cases.push_back(head_case(shape, bias));
+    }
     const std::int64_t channels = 2 * shape[3] + 1;
     cases.push_back(
         {"subsample_pad",

@@ -2,12 +2,14 @@
 #include <memory>
 
 #include "engine/ops/common.h"
+#include "engine/weight_packs.h"
 #include "kernels/conv.h"
 
 namespace ek::ops {
 
 // Convolution weights as a pass of the kernels reads them: packed once for a version of their
-// contents, and shared by every op that reads them (engine/companions.h).
+// contents, and shared by every op that reads them (engine/companions.h). After the first time the
+// pack is mostly there, written with the weights (engine/weight_packs.h).
 class WeightPack {
  public:
   // weight: OHWI in Acc<T>, of the shape's sizes.
@@ -24,21 +26,7 @@ class WeightPack {
       return pack;
     }
     Storage& storage = *weight.storage();
-    const Companions::Key key{weight.offset(),
-                              std::int64_t(dtype_of<T>),
-                              std::int64_t(pass),
-                              g.in_h,
-                              g.in_w,
-                              g.in_c,
-                              g.out_c,
-                              g.kernel_h,
-                              g.kernel_w,
-                              g.stride_h,
-                              g.stride_w,
-                              g.pad_h,
-                              g.pad_w,
-                              g.groups,
-                              std::int64_t(g.products)};
+    const Companions::Key key = pack_key(weight.offset(), dtype_of<T>, g, pass);
     pack.memory_ =
         storage.companions.get(storage.version, key, storage.device, bytes, [&](void* to) {
           const double elements = double(g.weight_size());

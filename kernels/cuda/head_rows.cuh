@@ -163,8 +163,9 @@ __global__ void __launch_bounds__(TeamType::block_threads)
     if (along_weight) z += inner_product(features + i * channels, along_weight + row, channels);
     if (along_bias) z += along_bias[k];
     out.logits[i * classes + k] = z;
-    slope += dlogits[i * classes + k] * z;
+    if (dlogits) slope += dlogits[i * classes + k] * z;
   }
+  if (!dlogits) return;
   slope = TeamType::template reduce<Sum>(slope);
   if (TeamType::rank() == 0) out.slopes[i] = slope;
 }

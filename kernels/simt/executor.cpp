@@ -10,6 +10,7 @@
 
 #include "kernels/error.h"
 #include "kernels/simt/checked.h"
+#include "kernels/simt/launches.h"
 #include "kernels/simt/messages.h"
 #include "kernels/simt/recording.h"
 #include "kernels/simt/segfault.h"
@@ -63,7 +64,13 @@ void run_threads() {
   }
 }
 
+constinit thread_local LaunchObserver launch_observer = nullptr;
+
 }  // namespace
+
+LaunchObserver observe_launches(LaunchObserver observer) {
+  return std::exchange(launch_observer, observer);
+}
 
 void run_launch(const LaunchInfo& launch) {
   if (LaunchRecorder* recorder = LaunchRecorder::current()) {
@@ -71,6 +78,7 @@ void run_launch(const LaunchInfo& launch) {
     return recorder->take(launch);
   }
   static thread_local Executor executor;
+  if (launch_observer) launch_observer(kernel_title(launch.kernel).c_str());
   executor.run(launch);
 }
 

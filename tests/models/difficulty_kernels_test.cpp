@@ -2,6 +2,8 @@
 #include <cmath>
 
 #include "engine/functional.h"
+#include "engine/launch_trace.h"
+#include "engine/ops.h"
 #include "kernels/difficulty.h"
 #include "models/difficulty_net.h"
 #include "tests/catch.h"
@@ -81,6 +83,47 @@ TEST_CASE("Difficulty-Net: the kernels are the model and its gradient", "[diffic
           },
           theta);
       REQUIRE(error(gradient, expected.flattened().flat().to_vector()) <= tolerance);
+    }
+  }
+}
+
+TEST_CASE("Difficulty-Net: a step's passes are a kernel each where launches are dear",
+          "[difficulty_net]") {
+  constexpr ek::Device simt{ek::Device::Kind::simt, 0};
+  if (!ek::is_available(simt)) return;
+  const std::int64_t classes = 10;
+  std::vector<double> accuracy, gradient_of_weights;
+  for (int c = 0; c < classes; ++c) {
+    accuracy.push_back(0.05 + 0.09 * c);
+    gradient_of_weights.push_back(std::sin(3.0 * c));
+  }
+  for (const ek::DType dtype : {ek::DType::float32, ek::DType::float64}) {
+    // float32: sums of some thirty products, in another order.
+    const double bound = dtype == ek::DType::float32 ? 2e-6 : tolerance;
+    for (const bool bias : {false, true}) {
+      const ek::DifficultyNet net(classes, bias);
+      const Params theta = net.init(3, dtype), there = theta.to(simt);
+      const Tensor a = Tensor::from(accuracy, {classes}).to(dtype);
+      const Tensor g = Tensor::from(gradient_of_weights, {classes}).to(dtype);
+      const ek::DifficultyPass expected = net.pass(theta, a);
+      REQUIRE(!expected.h1);
+      const Tensor a_there = a.to(simt), g_there = g.to(simt);
+      const ek::LaunchTrace trace;
+      const ek::DifficultyPass ours = net.pass(there, a_there);
+      REQUIRE(trace.count() == (dtype == ek::DType::float32 ? 1 : trace.count()));
+      REQUIRE(error(ours.difficulty.to_vector(), expected.difficulty.to_vector()) <= bound);
+      REQUIRE(error(ours.class_weights.to_vector(), expected.class_weights.to_vector()) <= bound);
+      for (const auto target : {DriverTarget::one_minus_share, DriverTarget::one_minus_accuracy}) {
+        const Params gradient = net.gradient(there, a_there, ours, g_there, target, 0.3);
+        REQUIRE(error(gradient.flat().to_vector(),
+                      net.gradient(theta, a, expected, g, target, 0.3).flat().to_vector()) <=
+                bound);
+      }
+      // Under a tape it is the composition, which the tape records.
+      const auto sum = [&](const Params& p) {
+        return ek::ops::sum(net.pass(p, a_there).difficulty);
+      };
+      REQUIRE(ek::norm(ek::grad(sum, there)) > 0);
     }
   }
 }
