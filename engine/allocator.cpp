@@ -159,9 +159,10 @@ std::shared_ptr<void> allocate(Device device, std::size_t bytes) {
   const MemoryUse use = current_use;
   Pool& from = pool(device);
   void* block = from.take(rounded, use);
-  if (AllocationTrace* trace = AllocationTrace::current()) trace->allocated(block, bytes, use);
+  AllocationTrace* trace = AllocationTrace::current();
+  if (trace && trace->sees(device)) trace->allocated(block, bytes, use);
   return {block, [&from, rounded, use](void* p) {
-            if (AllocationTrace* trace = AllocationTrace::current()) trace->given_back(p);
+            if (AllocationTrace* now = AllocationTrace::current()) now->given_back(p);
             from.give_back(p, rounded, use);
           }};
 }
