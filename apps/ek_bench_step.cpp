@@ -9,13 +9,13 @@ namespace {
 std::string summary(const nlohmann::json& r) {
   const auto& ms = r["step_ms"];
   return fmt::format(
-      "{} {} batch {} {}, {} threads: median {:.1f} ms (min {:.1f}, p90 {:.1f}, {} steps), "
+      "{} {} batch {} {}, {}, {} threads: median {:.1f} ms (min {:.1f}, p90 {:.1f}, {} steps), "
       "{:.0f} images/s, peak {:.1f} MiB (predicted {:.1f}), {} allocations in the timed steps\n",
       r["model"].get<std::string>(), r["task"].get<std::string>(), r["batch"].get<std::int64_t>(),
-      r["precision"].get<std::string>(), r["threads"].get<int>(), ms["median"].get<double>(),
-      ms["min"].get<double>(), ms["p90"].get<double>(), r["steps"].get<std::int64_t>(),
-      r["images_per_s"].get<double>(), r["peak_bytes"].get<double>() / 1048576,
-      r["predicted_peak_bytes"].get<double>() / 1048576,
+      r["precision"].get<std::string>(), r["device"].get<std::string>(), r["threads"].get<int>(),
+      ms["median"].get<double>(), ms["min"].get<double>(), ms["p90"].get<double>(),
+      r["steps"].get<std::int64_t>(), r["images_per_s"].get<double>(),
+      r["peak_bytes"].get<double>() / 1048576, r["predicted_peak_bytes"].get<double>() / 1048576,
       r["steady_allocations"].get<std::int64_t>());
 }
 
@@ -23,7 +23,7 @@ std::string data_summary(const nlohmann::json& r) {
   const auto median = [&](const char* key) { return r[key]["median"].get<double>(); };
   const auto least = [&](const char* key) { return r[key]["min"].get<double>(); };
   return fmt::format(
-      "{} {} on {} ({}) batch {} {}, {} threads, {} rounds, median (min) ms:\n"
+      "{} {} on {} ({}) batch {} {}, {}, {} threads, {} rounds, median (min) ms:\n"
       "  step on a ready batch        {:9.2f} ({:.2f})\n"
       "  with loading                 {:9.2f} ({:.2f})  waited {:.3f}; one thread makes it in "
       "{:.3f}\n"
@@ -31,9 +31,10 @@ std::string data_summary(const nlohmann::json& r) {
       "steps\n",
       r["model"].get<std::string>(), r["task"].get<std::string>(), r["source"].get<std::string>(),
       r["augment"].get<std::string>(), r["batch"].get<std::int64_t>(),
-      r["precision"].get<std::string>(), r["threads"].get<int>(), r["steps"].get<std::int64_t>(),
-      median("step_ms"), least("step_ms"), median("step_ms_with_data"), least("step_ms_with_data"),
-      median("wait_ms"), r["prepare_ms"].get<double>(), median("step_ms_with_data_and_evaluation"),
+      r["precision"].get<std::string>(), r["device"].get<std::string>(), r["threads"].get<int>(),
+      r["steps"].get<std::int64_t>(), median("step_ms"), least("step_ms"),
+      median("step_ms_with_data"), least("step_ms_with_data"), median("wait_ms"),
+      r["prepare_ms"].get<double>(), median("step_ms_with_data_and_evaluation"),
       least("step_ms_with_data_and_evaluation"), r["evaluated_images_per_step"].get<std::int64_t>(),
       r["steps_per_epoch"].get<std::int64_t>());
 }
@@ -46,12 +47,13 @@ int main(int argc, char** argv) {
   ek::BenchStepOptions o;
   std::string precision = "float32";
   bool json = false;
+  common.any_device = true;
   ek::add_common_options(app, common);
   app.add_option("--model", o.model, "resnet8, resnet20 or resnet32");
   app.add_option("--task", o.task, "plain or difficulty-net");
   app.add_option("--estimator", o.estimator, "forward, reverse, finite-difference or detached");
   app.add_option("--loss", o.loss, "a loss of the recipes");
-  app.add_option("--precision", precision, "float32, float64 or bf16");
+  app.add_option("--precision", precision, "float32, float64, bf16 or tf32 (cuda and simt alone)");
   app.add_option("--batch", o.batch, "training images a step");
   app.add_option("--meta-batch", o.meta_batch, "meta images a step");
   app.add_option("--eval-images", o.eval_images, "images of an accuracy pass in every step");
@@ -67,7 +69,8 @@ int main(int argc, char** argv) {
   app.add_option("--trace", o.trace, "write their Chrome trace to this file");
   app.add_flag("--json", json, "print one JSON object");
   return ek::run_program(argc, argv, app, [&] {
-    o.precision = ek::runnable_precision(precision);
+    o.device = common.device;
+    o.precision = ek::runnable_precision(precision, o.device);
     o.seed = common.seed.value_or(0);
     const bool data = !o.with_data.empty();
     const nlohmann::json result = data ? ek::bench_with_data(o) : ek::bench_step(o);

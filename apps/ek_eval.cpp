@@ -8,6 +8,7 @@ int main(int argc, char** argv) {
       "runs.",
       "ek-eval");
   ek::CommonOptions common;
+  common.any_device = true;
   ek::add_common_options(app, common);
   ek::EvalOptions options;
   app.add_option("--checkpoint", options.checkpoints,

@@ -26,6 +26,7 @@ struct Options {
 };
 
 void add_options(CLI::App& app, Options& o) {
+  o.common.any_device = true;
   ek::add_common_options(app, o.common);
   app.add_option("--recipe", o.recipe, "a built-in recipe (see --list) or a JSON file");
   app.add_option("--set", o.sets,
@@ -39,14 +40,15 @@ void add_options(CLI::App& app, Options& o) {
       ->check(CLI::NonNegativeNumber);
   app.add_option(
       "--precision", o.precision,
-      "float32 (default), float64 or bf16; with --audit: also compare it with float64 on a "
-      "whole batch");
+      "float32 (default), float64, bf16 or tf32 (cuda and simt alone); with --audit: also compare "
+      "it with float64 on a whole batch");
   app.add_option("--init", o.train.init, "safetensors file with the model's starting weights");
   app.add_option("--stage1", o.stage1, "run folder of a first stage (no method here has stages)");
   app.add_flag("--audit", o.audit,
                "compare the method's derivatives with finite differences in float64, and stop");
-  app.add_flag("--autotune", o.autotune, "choose kernel variants by measuring (none on the CPU)");
-  app.add_option("--tuning", o.tuning, "replay the choices of a tuning.json (none on the CPU)");
+  app.add_flag("--autotune", o.autotune,
+               "choose kernel variants by measuring (not in this version)");
+  app.add_option("--tuning", o.tuning, "replay the choices of a tuning.json (not in this version)");
   app.add_flag("--price", o.price,
                "print the peak of tensor memory that the run will reach, and stop");
   app.add_option(
@@ -63,8 +65,8 @@ void refuse_unsupported(const Options& o) {
   ek::require(o.stage1.empty(), "--stage1: no method of this version has a second stage");
   ek::require(
       !o.autotune && o.tuning.empty(),
-      "--autotune, --tuning: this build has the CPU backend alone, which has one variant of "
-      "each kernel");
+      "--autotune, --tuning: the kernels of this version choose by rule; ek-check --version names "
+      "another");
 }
 
 int run_audit(const ek::Recipe& recipe, const ek::TrainOptions& options, bool compare) {
@@ -113,8 +115,10 @@ int run(Options& o) {
     return 0;
   }
   ek::require(!o.train.data.empty(), "--data is missing");
-  if (!o.precision.empty()) o.train.precision = ek::runnable_precision(o.precision);
-  o.train.device = o.common.device.str();
+  o.train.device = o.common.device;
+  if (!o.precision.empty()) {
+    o.train.precision = ek::runnable_precision(o.precision, o.train.device);
+  }
   if (o.audit) {
     const bool compare = !o.precision.empty() && o.train.precision != ek::Precision::float64;
     return run_audit(recipe, o.train, compare);

@@ -52,7 +52,22 @@ ImageSet select(const ImageSet& images, std::span<const std::int64_t> index) {
   return out;
 }
 
-DataSource load_source(const std::string& where, std::uint64_t seed) {
+void require_labels(const DataSource& source) {
+  const std::int64_t classes = source.num_classes();
+  for (const auto& [part, images] :
+       {std::pair("training", &source.train), std::pair("test", &source.test)}) {
+    for (std::int64_t record = 0; record < images->count(); ++record) {
+      const std::int64_t label = images->labels[std::size_t(record)];
+      require(label >= 0 && label < classes,
+              "data {}: record {} of the {} images has the label {}, expected 0 to {}", source.name,
+              record, part, label, classes - 1);
+    }
+  }
+}
+
+namespace {
+
+DataSource read_source(const std::string& where, std::uint64_t seed) {
   static constexpr std::string_view prefix = "synthetic:";
   if (where.starts_with(prefix)) return make_synthetic(where.substr(prefix.size()), seed);
   if (is_cifar_folder(where)) return load_cifar(where);
@@ -64,6 +79,14 @@ DataSource load_source(const std::string& where, std::uint64_t seed) {
       "under train/ and test/, or synthetic:NAME (names: {})",
       where, exists ? "the folder has none of the known layouts" : "there is no such folder",
       fmt::join(synthetic_names(), ", "));
+}
+
+}  // namespace
+
+DataSource load_source(const std::string& where, std::uint64_t seed) {
+  DataSource source = read_source(where, seed);
+  require_labels(source);
+  return source;
 }
 
 }  // namespace ek

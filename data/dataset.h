@@ -45,9 +45,14 @@ std::vector<std::int64_t> count_labels(std::span<const std::int64_t> labels,
 // The records `index` of `images`, in that order. Error when one is out of range.
 ImageSet select(const ImageSet& images, std::span<const std::int64_t> index);
 
-// Reads a data set whole into memory. `where` is "synthetic:NAME" (data/synthetic.h; `seed` is used
-// here alone), a folder in a CIFAR binary layout (data/cifar.h), or a folder with class folders
-// under train/ and test/ (data/folders.h). Anything else is an Error that lists these.
+// Error that names the data set, the record and its label unless every label is one of the classes.
+// Kernels take labels as they come, on a GPU without a look at them.
+void require_labels(const DataSource& source);
+
+// Reads a data set whole into memory and checks its labels. `where` is "synthetic:NAME"
+// (data/synthetic.h; `seed` is used here alone), a folder in a CIFAR binary layout (data/cifar.h),
+// or a folder with class folders under train/ and test/ (data/folders.h). Anything else is an Error
+// that lists these.
 DataSource load_source(const std::string& where, std::uint64_t seed = 0);
 
 }  // namespace ek

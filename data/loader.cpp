@@ -94,10 +94,21 @@ Batch make_checked_batch(const StreamSpec& spec, std::int64_t step) {
       batch.extra_views.push_back(std::move(images));
     }
   }
-  return batch;
+  return batch.to(spec.device);
 }
 
 }  // namespace
+
+Batch Batch::to(Device device) const {
+  if (labels.device() == device) return *this;
+  const MemoryScope scope(MemoryUse::data);
+  const ProfileScope profile("batch_to_device");
+  Batch moved = *this;
+  moved.images = images.to(device);
+  for (Tensor& view : moved.extra_views) view = view.to(device);
+  moved.labels = labels.to(device);
+  return moved;
+}
 
 BatchPlan batch_plan(const StreamSpec& spec) {
   require(spec.sampler != nullptr, "loader: expected a sampler, got none");
@@ -122,7 +133,7 @@ Batch make_batch(const StreamSpec& spec, std::int64_t step) {
 }
 
 Batch whole(const ImageSet& images, std::span<const std::int64_t> records,
-            const kernels::AugmentSpec& augment, DType dtype) {
+            const kernels::AugmentSpec& augment, DType dtype, Device device) {
   require(augment.height == images.height && augment.width == images.width,
           "whole: expected a pipeline for images of {} x {}, got one for {} x {}", images.height,
           images.width, augment.height, augment.width);
@@ -135,7 +146,7 @@ Batch whole(const ImageSet& images, std::span<const std::int64_t> records,
   }
   Batch batch = with_labels(images, index);
   batch.images = augmented(images, augment, {}, index, positions, dtype);
-  return batch;
+  return batch.to(device);
 }
 
 struct Loader::State {

@@ -28,6 +28,7 @@ struct StreamSpec {
   Purpose purpose = Purpose::augment;
   int views = 1;                 // differently augmented versions of each image
   DType dtype = DType::float32;  // of the images, bfloat16 among them
+  Device device;                 // where batches lie
   // Where given: batches go with the steps of that (training) plan and start a fresh pass with each
   // of its epochs, always full; last_batch is not used. See RestartedPlan.
   std::optional<BatchPlan> restart_with;
@@ -39,9 +40,11 @@ struct Batch {
   Tensor images;        // [B, height, width, 3]
   Tensors extra_views;  // views - 1 tensors like images
   Tensor labels;        // int64 [B]
-  Tensor records;       // int64 [B], records of the image set
+  Tensor records;       // int64 [B], records of the image set; for messages, so always on the cpu
 
   std::int64_t size() const { return labels.numel(); }
+  // Copied to another device (itself on the same): the one way by which batches reach a device.
+  Batch to(Device device) const;
 };
 
 // The plan that a stream's steps follow when it has no restart_with.
@@ -66,7 +69,7 @@ Batch make_batch(const StreamSpec& spec, std::int64_t step);
 // The records of a set in the order given, for evaluation: usually with eval_spec, in chunks.
 // With a spec that augments, draws are made at positions 0, 1, ... of seed 0.
 Batch whole(const ImageSet& images, std::span<const std::int64_t> records,
-            const kernels::AugmentSpec& augment, DType dtype = DType::float32);
+            const kernels::AugmentSpec& augment, DType dtype = DType::float32, Device device = {});
 
 // Batches first_step, first_step + 1, ... made ahead of time by a thread of its own. They are those
 // of make_batch, whatever the prefetch depth. For one consumer; an exception of the thread is

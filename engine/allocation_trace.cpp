@@ -10,13 +10,17 @@ thread_local AllocationTrace* innermost = nullptr;
 
 }  // namespace
 
-AllocationTrace::AllocationTrace() : outer_(std::exchange(innermost, this)) {}
+AllocationTrace::AllocationTrace(Device of) : outer_(std::exchange(innermost, this)), of_(of) {}
 AllocationTrace::~AllocationTrace() {
   innermost = outer_;
 }
 
 AllocationTrace* AllocationTrace::current() {
   return innermost;
+}
+
+bool AllocationTrace::sees(Device device) const {
+  return device.in_host_memory() ? of_.in_host_memory() : device == of_;
 }
 
 void AllocationTrace::allocated(const void* block, std::size_t bytes, MemoryUse use) {

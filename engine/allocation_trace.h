@@ -8,10 +8,11 @@
 
 namespace ek {
 
-// Whatever this thread allocates and gives back while the trace lives, in order; what it had before
-// is not seen. Traces nest: the innermost one sees. A step of training makes the same sequence at
-// every batch size, only the sizes differ: so the sequence at two small batches tells the one at a
-// large batch, and with it the memory that the large one will need.
+// Whatever this thread allocates in one memory, that of the host or that of a GPU, and gives back
+// while the trace lives, in order; what it had before is not seen. Traces nest: the innermost one
+// sees. A step of training makes the same sequence at every batch size, only the sizes differ: so
+// the sequence at two small batches tells the one at a large batch, and with it the memory that the
+// large one will need.
 class AllocationTrace {
  public:
   struct Event {
@@ -21,7 +22,8 @@ class AllocationTrace {
     int part;
   };
 
-  AllocationTrace();
+  // `of`: a device that uses the memory.
+  explicit AllocationTrace(Device of = {});
   ~AllocationTrace();
   AllocationTrace(const AllocationTrace&) = delete;
   AllocationTrace& operator=(const AllocationTrace&) = delete;
@@ -31,12 +33,14 @@ class AllocationTrace {
   const std::vector<Event>& events() const { return events_; }
 
   // For the allocator.
+  bool sees(Device device) const;
   static AllocationTrace* current();
   void allocated(const void* block, std::size_t bytes, MemoryUse use);
   void given_back(const void* block);
 
  private:
   AllocationTrace* outer_;
+  Device of_;
   std::vector<Event> events_;
   std::unordered_map<const void*, std::int64_t> live_;
   std::int64_t blocks_ = 0;

@@ -213,7 +213,8 @@ std::shared_ptr<void> allocate(Device device, std::size_t bytes) {
   if (Capture* capture = Capture::on(device)) return capture->allocate(bytes, use);
   Pool& from = pool(device);
   void* block = from.take(rounded, use);
-  if (AllocationTrace* trace = AllocationTrace::current()) trace->allocated(block, bytes, use);
+  AllocationTrace* trace = AllocationTrace::current();
+  if (trace && trace->sees(device)) trace->allocated(block, bytes, use);
   return {block, GiveBack{from, device, rounded, use}};
 }
 

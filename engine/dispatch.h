@@ -3,17 +3,20 @@
 #include <utility>
 
 #include "engine/cuda_runtime.h"
+#include "engine/profiler.h"
 #include "engine/tensor.h"
 
 namespace ek {
 
 // Runs `call` with the GPU as this thread's. What CUDA reports, which may be the fault of an
-// earlier kernel, gets the op and its shape in front.
+// earlier kernel, gets the op and its shape in front. While the profiler is on the kernels are
+// waited for, so that the time of an op's scope is that of its kernels.
 template <class F>
 void on_gpu(std::string_view op, Device device, const Shape* shape, F&& call) {
   try {
     cuda::use(device.index);
     call();
+    if (profiler_on()) cuda::synchronise(device.index);
   } catch (const Error& error) {
     const std::string_view text = error.what();
     if (!text.starts_with("cuda: ")) throw;

@@ -5,6 +5,7 @@
 
 #include "engine/number.h"
 #include "engine/tensor.h"
+#include "kernels/float_products.h"
 
 // Every differentiable operation, as a function of tensors. Each has a vjp and a jvp and works at
 // any order; each lives in the engine/ops/ file of its family, rules beside the forward. Arguments
@@ -74,11 +75,14 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias);
 Tensor cosine_linear(const Tensor& x, const Tensor& weight, const Tensor& scale = {});
 
 // ---- convolution, NHWC and OHWI -----------------------------------------------------------------
-// Images may be bfloat16; weights and their cotangents are then float32. Weights are packed for a
+// Images may be bfloat16; weights and their cotangents are then float32. tf32 products hold for all
+// derivatives of the op, too. Weights are packed for a
 // backend once for a version of their contents, and all uses share the pack.
 struct Conv2dOptions {
   std::array<std::int64_t, 2> stride{1, 1}, padding{0, 0};
   std::int64_t groups = 1;
+  // Of float32 images; other dtypes, and the CPU, have exact products alone.
+  kernels::FloatProducts products = kernels::FloatProducts::exact;
 };
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Conv2dOptions& options = {});
 // The two transposes, bilinear ops of their own: cotangent of x, cotangent of weight.

@@ -129,6 +129,10 @@ DType Params::dtype() const {
   return entries_[0].tensor.dtype();
 }
 
+Device Params::device() const {
+  return empty() ? Device{} : entries_[0].tensor.device();
+}
+
 bool Params::contains(std::string_view name) const {
   return index_.find(name) != index_.end();
 }
@@ -193,6 +197,11 @@ Params Params::to(DType dtype) const {
 }
 
 Params Params::to(Device device) const {
+  if (empty() || (is_flat() && flat_.device() == device)) return *this;
+  if (is_flat()) {
+    MemoryScope scope(MemoryUse::parameters);
+    return over(flat_.to(device));
+  }
   std::vector<Entry> moved;
   for (const Entry& entry : entries_) moved.push_back({entry.name, entry.tensor.to(device)});
   return Params(std::move(moved)).flattened();

@@ -35,6 +35,7 @@ class Params {
   std::size_t size() const { return entries_.size(); }
   std::int64_t numel() const;
   DType dtype() const;
+  Device device() const;  // of an empty one, the cpu
   const std::vector<Entry>& entries() const { return entries_; }
   auto begin() const { return entries_.begin(); }
   auto end() const { return entries_.end(); }
@@ -64,6 +65,7 @@ class Params {
   // Entries whose name starts with `prefix` (all by default); views, not copies.
   Params only(std::string_view prefix) const;
   Params to(DType dtype) const;
+  // Flat on another device; itself where it is flat there already.
   Params to(Device device) const;
   Params clone() const;
 

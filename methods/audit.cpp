@@ -33,7 +33,7 @@ Params random_direction(const Params& like) {
   double* values = flat.output<double>();
   const RandomStream random(0, Purpose::test);
   for (std::int64_t i = 0; i < flat.numel(); ++i) values[i] = random.normal(std::uint64_t(i));
-  return like.over(flat);
+  return like.over(flat.to(like.device()));
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ MetaGradient reverse_over_reverse(const BilevelProblem& problem, const Params& p
   LinearMap map = linearize_tensors(outer, {class_weights});
   const Tensor meta = map.outputs()[0];
   const Tensor one = Tensor::full(meta.shape(), 1, meta.dtype(), meta.device());
-  return {meta.item(), std::move(map).vjp({one})[0]};
+  return {meta, std::move(map).vjp({one})[0]};
 }
 
 }  // namespace
@@ -88,12 +88,12 @@ MetaGradient meta_gradient(Estimator estimator, const BilevelProblem& problem,
   if (estimator == Estimator::detached) {
     NoRecording off;
     const Tensor zero = Tensor::zeros({classes}, class_weights.dtype(), class_weights.device());
-    return {problem.meta_loss(phi_hat).item(), zero};
+    return {problem.meta_loss(phi_hat), zero};
   }
   const auto [meta, v] = value_and_grad(problem.meta_loss, phi_hat);
   const Tensor slopes =
       estimator == Estimator::forward ? train.jvp(v) : probe_slopes(problem, params, v);
-  return {meta.item(), aggregate(slopes, problem, classes), v, slopes};
+  return {meta, aggregate(slopes, problem, classes), v, slopes};
 }
 
 }  // namespace ek

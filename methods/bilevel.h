@@ -40,7 +40,7 @@ struct BilevelProblem {
 };
 
 struct MetaGradient {
-  double meta_loss;
+  Tensor meta_loss;      // scalar
   Tensor class_weights;  // d meta_loss / d w, [C]; exactly zero for classes not in the batch
   // What it was made of; empty where the estimator takes another way (reverse, detached).
   Params at_virtual_step = {};  // v = d meta_loss / d phi at phi_hat

@@ -76,7 +76,9 @@ TrainState load_model_tensors(const SafetensorsFile& file, const Model& model, D
 std::vector<NamedTensor> model_tensors(const TrainState& state) {
   std::vector<NamedTensor> out;
   for (const Params& part : {state.params, state.buffers}) {
-    for (const auto& [name, tensor] : to_file_layout(part)) out.emplace_back(name, tensor);
+    for (const auto& [name, tensor] : to_file_layout(part.to(Device{}))) {
+      out.emplace_back(name, tensor);
+    }
   }
   return out;
 }

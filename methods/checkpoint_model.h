@@ -16,7 +16,7 @@ namespace ek {
 TrainState load_model_tensors(const SafetensorsFile& file, const Model& model, DType dtype,
                               const std::string& source = "checkpoint");
 
-// The inverse: parameters, then buffers, in file layout.
+// The inverse: parameters, then buffers, in file layout, on the cpu.
 std::vector<NamedTensor> model_tensors(const TrainState& state);
 
 // The registry's model whose tensors are those of the file, for files without a recipe: names

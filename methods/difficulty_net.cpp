@@ -20,10 +20,11 @@ class DifficultyNetMethod final : public Method {
  public:
   explicit DifficultyNetMethod(const MethodSetup& setup)
       : model_(setup.model),
-        loss_(Loss::from_recipe(setup.recipe, setup.split.class_counts,
-                                master_dtype(setup.precision))),
+        loss_(
+            Loss::from_recipe(setup.recipe, setup.split.class_counts, master_dtype(setup.precision))
+                .to(setup.device)),
         net_(std::int64_t(setup.split.class_counts.size()), setup.recipe.flag("method.bias")),
-        theta_(net_.init(setup.seed, master_dtype(setup.precision))),
+        theta_(net_.init(setup.seed, master_dtype(setup.precision)).to(setup.device)),
         adam_(setup.recipe.meta_optimizer()),
         adam_segments_(
             optimizer_segments(theta_, setup.recipe.number("meta_optim.weight_decay"), {})),
@@ -34,7 +35,7 @@ class DifficultyNetMethod final : public Method {
         refresh_(parse_refresh(setup.recipe.text("method.accuracy_refresh"))),
         meta_batch_(setup.recipe.integer("method.meta_batch")),
         sampler_(setup.recipe.text("data.sampler")),
-        accuracy_(Tensor::zeros({net_.inputs()}, master_dtype(setup.precision))) {
+        accuracy_(Tensor::zeros({net_.inputs()}, master_dtype(setup.precision), setup.device)) {
     require(
         loss_.normalizer() == Normalizer::mean_batch && !loss_.class_weights(),
         "method difficulty-net: it weights the classes itself, so loss.name must carry no class "
@@ -43,9 +44,11 @@ class DifficultyNetMethod final : public Method {
         setup.recipe.groups().empty(),
         "method difficulty-net: its virtual step takes one learning rate for all parameters, so "
         "optim.groups must be empty");
-    require(estimator_ != Estimator::finite_difference || setup.precision != Precision::bf16,
-            "method difficulty-net: estimator finite-difference cannot run in bf16, whose rounding "
-            "swallows its probes; forward, reverse and detached can");
+    const bool coarse = setup.precision == Precision::bf16 || setup.precision == Precision::tf32;
+    require(estimator_ != Estimator::finite_difference || !coarse,
+            "method difficulty-net: estimator finite-difference cannot run in {}, whose rounding "
+            "swallows its probes; forward, reverse and detached can",
+            name_of(setup.precision));
     require(!setup.split.meta_index.empty(),
             "method difficulty-net: it needs a held-out meta set, data.meta_per_class is 0");
   }
@@ -70,16 +73,15 @@ class DifficultyNetMethod final : public Method {
 
     const Tensor weights = class_weights(net_.difficulty(theta_, accuracy_));
     const Tensor cotangent = loss_cotangent(weights, context.train.labels);
-    const double loss = ops::sum(ops::mul(train.value(), cotangent)).item();
+    const Tensor loss = ops::sum(ops::mul(train.value(), cotangent));
     const Params buffers = train.aux().buffers;
     context.apply(std::move(train).vjp(cotangent));  // Eq. 11: backward only
     state.buffers = buffers;
 
-    report.insert(report.begin(), {"loss", loss});
-    report.push_back({"meta_gradient_norm", length(meta.class_weights)});
-    const auto [low, high] = range(weights);
-    report.push_back({"class_weight_min", low});
-    report.push_back({"class_weight_max", high});
+    report.insert(report.begin(), {"loss", number(loss)});
+    report.push_back({"meta_gradient_norm", [g = meta.class_weights] { return length(g); }});
+    report.push_back({"class_weight_min", [weights] { return range(weights).first; }});
+    report.push_back({"class_weight_max", [weights] { return range(weights).second; }});
     return report;
   }
 
@@ -102,13 +104,13 @@ class DifficultyNetMethod final : public Method {
     for (const auto& [name, tensor] : net) entries.push_back({name, tensor});
     const Params theta(std::move(entries));
     require_same_structure(theta_, theta, "method difficulty-net: stored state");
-    theta_ = theta.to(theta_.dtype());
+    theta_ = theta.to(theta_.dtype()).to(accuracy_.device());
     adam_.load_state(with_prefix(named, "meta_optim."), theta_);
     const NamedState accuracy = with_prefix(named, "class_accuracy");
     require(accuracy.size() == 1 && accuracy[0].second.shape() == accuracy_.shape(),
             "method difficulty-net: the stored state lacks class_accuracy {}",
             accuracy_.shape().str());
-    accuracy_ = accuracy[0].second.to(accuracy_.dtype()).clone();
+    accuracy_ = accuracy[0].second.clone().to(accuracy_.dtype()).to(accuracy_.device());
   }
 
   std::vector<std::pair<std::string, std::vector<double>>> class_figures() const override {
@@ -143,11 +145,11 @@ class DifficultyNetMethod final : public Method {
                               const Linearization<TrainOutputs>& train, const Params& params,
                               StepReport& report) const {
     if (estimator_ == Estimator::detached) {
-      return {0, Tensor::zeros(accuracy_.shape(), accuracy_.dtype())};
+      return {{}, Tensor::zeros(accuracy_.shape(), accuracy_.dtype(), accuracy_.device())};
     }
     const Tensor weights = class_weights(net_.difficulty(theta_, accuracy_));
     MetaGradient meta = meta_gradient(estimator_, problem, train, params, weights);
-    report.push_back({"meta_loss", meta.meta_loss});
+    report.push_back({"meta_loss", number(meta.meta_loss)});
     return meta;
   }
 
@@ -164,7 +166,9 @@ class DifficultyNetMethod final : public Method {
 
   void refresh_accuracy(const StepContext& context) {
     const std::vector<double> accuracy = context.class_accuracy();
-    accuracy_ = Tensor::from(accuracy, {std::int64_t(accuracy.size())}).to(accuracy_.dtype());
+    accuracy_ = Tensor::from(accuracy, {std::int64_t(accuracy.size())})
+                    .to(accuracy_.dtype())
+                    .to(accuracy_.device());
   }
 
   // "epoch" is 0, "iterations:N" is N.
@@ -211,7 +215,7 @@ Audit DifficultyNetMethod::audit(const TrainState& state, const StepContext& con
   for (std::int64_t c = 0; c < net_.inputs(); ++c) {
     accuracy.push_back(0.1 + 0.8 * RandomStream(0, Purpose::test).uniform(std::uint64_t(c)));
   }
-  probe.accuracy_ = Tensor::from(accuracy, {net_.inputs()});
+  probe.accuracy_ = Tensor::from(accuracy, {net_.inputs()}).to(accuracy_.device());
 
   const BilevelProblem problem = make_problem(state, context);
   const auto train = linearize(problem.train_losses, state.params);

@@ -23,6 +23,7 @@ struct MethodSetup {
   const Split& split;
   Precision precision;
   std::uint64_t seed;
+  Device device = {};  // of the state, the batches and whatever the method keeps
 };
 
 // The data streams that a method draws.
@@ -35,6 +36,8 @@ struct Streams {
 // The classifier under training: parameters in one flat buffer, batch-norm buffers beside them.
 struct TrainState {
   Params params, buffers;
+
+  TrainState to(Device device) const { return {params.to(device), buffers.to(device)}; }
 };
 
 // What the trainer hands to a step, beside the state.
@@ -49,8 +52,14 @@ struct StepContext {
   std::function<std::vector<double>()> class_accuracy;
 };
 
-// Named numbers of a step for metrics.jsonl; "loss" is the training loss.
-using StepReport = std::vector<std::pair<std::string, double>>;
+// Named numbers of a step for metrics.jsonl; the first is "loss", the training loss. They are read
+// when asked for, so that a step that nobody asks about does not wait for its device.
+using StepReport = std::vector<std::pair<std::string, std::function<double()>>>;
+
+// Reads a one-element tensor when asked.
+inline std::function<double()> number(Tensor scalar) {
+  return [scalar = std::move(scalar)] { return scalar.item(); };
+}
 
 // A derivative that a step is made of, to be compared between precisions: over the model's
 // parameters, or one tensor under a name of its own.

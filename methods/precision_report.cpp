@@ -33,6 +33,7 @@ PrecisionLine line_of(const Derivative& derivative, const std::string& tensor,
 // The largest relative error of one rounding to nearest.
 double unit_roundoff(Precision precision) {
   return precision == Precision::bf16      ? 0x1p-9
+         : precision == Precision::tf32    ? 0x1p-11
          : precision == Precision::float32 ? 0x1p-24
                                            : 0x1p-53;
 }
@@ -132,11 +133,12 @@ std::string PrecisionReport::table() const {
 }
 
 PrecisionReport precision_report(const Recipe& recipe, const TrainOptions& options) {
-  const Task measured(recipe, options.data, options.precision);
+  const Task measured(recipe, options.data, options.precision, options.device);
   const Task reference(recipe, options.data, Precision::float64);
   // The same numbers on both sides: what is compared is arithmetic, not rounded starting points.
   const TrainState state = measured.initial_state(options.init);
-  const TrainState exact{state.params.to(DType::float64), state.buffers.to(DType::float64)};
+  const TrainState here = state.to(Device{});
+  const TrainState exact{here.params.to(DType::float64), here.buffers.to(DType::float64)};
   reference.method->load_state(measured.method->state());
 
   PrecisionReport report;

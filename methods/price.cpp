@@ -18,8 +18,8 @@ constexpr std::int64_t small = 16, large = 32;  // images of a trial
 
 constexpr std::array axes{&StepSizes::batch, &StepSizes::meta_batch, &StepSizes::eval_images};
 
-Events events_of(const PriceTrial& trial, const StepSizes& sizes) {
-  AllocationTrace trace;
+Events events_of(const PriceTrial& trial, const StepSizes& sizes, Device device) {
+  AllocationTrace trace(device);
   trial(sizes, trace);
   return trace.events();
 }
@@ -63,10 +63,8 @@ MemoryPeak extrapolated_peaks(const Events& base, const std::vector<Slope>& slop
 // Two steps, since the first one makes the optimiser's state; then, while the batches are still
 // there, an evaluation and what a checkpoint is made of.
 void try_training(const Task& task, const StepSizes& sizes, AllocationTrace& trace) {
-  const std::uint64_t seed = std::uint64_t(task.recipe.integer("seed"));
   TrainState state = task.initial_state();
-  const auto method = find_method(task.recipe.text("method.name"))
-                          .make({task.recipe, *task.model, task.split, task.precision, seed});
+  const auto method = task.make_method();
   Sgd optimizer(task.recipe.optimizer());
   const auto segments = optimizer_segments(state.params, task.recipe.number("optim.weight_decay"),
                                            task.recipe.groups());
@@ -95,7 +93,8 @@ void try_training(const Task& task, const StepSizes& sizes, AllocationTrace& tra
   {
     NoRecording off;
     const std::vector<std::int64_t> records(std::size_t(sizes.eval_images), 0);
-    const Batch chunk = whole(task.source.train, records, task.eval_transform, train_stream.dtype);
+    const Batch chunk =
+        whole(task.source.train, records, task.eval_transform, train_stream.dtype, task.device);
     method->inference_logits(state, chunk.images);
   }
   model_tensors(state);
@@ -128,19 +127,20 @@ std::vector<MemoryUse> largest_first(const MemoryPeak& peak) {
 
 }  // namespace
 
-MemoryPeak predict_peak(const PriceTrial& trial, const StepSizes& sizes) {
+MemoryPeak predict_peak(const PriceTrial& trial, const StepSizes& sizes, Device device) {
   StepSizes base = sizes;
   for (const auto axis : axes) {
     if (sizes.*axis > large) base.*axis = small;
   }
-  Events events = events_of(trial, base);
+  Events events = events_of(trial, base, device);
   std::vector<Slope> slopes;
   bool alike = true;
   for (const auto axis : axes) {
     if (sizes.*axis <= large) continue;
     StepSizes more = base;
     more.*axis = large;
-    slopes.push_back({events_of(trial, more), double(sizes.*axis - small) / double(large - small)});
+    slopes.push_back(
+        {events_of(trial, more, device), double(sizes.*axis - small) / double(large - small)});
     alike = alike && same_sequence(events, slopes.back().events);
   }
   if (!alike) return extrapolated_peaks(events, slopes);
@@ -159,17 +159,19 @@ MemoryPrice price_of(const Task& task, int prefetch) {
   const std::int64_t evaluated =
       std::max(task.source.test.count(), std::int64_t(task.split.meta_index.size()));
   MemoryPrice price;
+  price.device = task.device;
   price.sizes = {.batch = task.plan.step(0).count,
                  .meta_batch = task.has_meta ? task.meta_stream.batch_size : 0,
                  .eval_images = std::min(PredictOptions{}.chunk, evaluated)};
   price.peak = predict_peak(
       [&](const StepSizes& sizes, AllocationTrace& trace) { try_training(task, sizes, trace); },
-      price.sizes);
+      price.sizes, task.device);
   // Beside the batches of the step each loader holds its queue and the batch that it is making.
   if (prefetch > 0) {
     price.queue_bytes = batch_bytes(task.train_stream, price.sizes.batch);
     if (task.has_meta) price.queue_bytes += batch_bytes(task.meta_stream, price.sizes.meta_batch);
-    price.queue_bytes *= prefetch + 1;
+    // On the host executor a batch is there twice, as made and as copied, in the same memory.
+    price.queue_bytes *= prefetch + (task.device.kind == Device::Kind::simt ? 2 : 1);
   }
   price.peak.by_use[std::size_t(MemoryUse::data)] += price.queue_bytes;
   price.peak.total += price.queue_bytes;
@@ -179,7 +181,7 @@ MemoryPrice price_of(const Task& task, int prefetch) {
 }
 
 MemoryPrice price_training(const Recipe& recipe, const TrainOptions& options) {
-  return price_of(Task(recipe, options.data, options.precision), options.prefetch);
+  return price_of(Task(recipe, options.data, options.precision, options.device), options.prefetch);
 }
 
 nlohmann::json bytes_by_use(const std::array<std::int64_t, memory_use_count>& bytes) {
@@ -192,7 +194,8 @@ nlohmann::json bytes_by_use(const std::array<std::int64_t, memory_use_count>& by
 
 std::string price_table(const MemoryPrice& price) {
   std::string text = fmt::format(
-      "predicted peak of tensor memory, batch {}{}, evaluation in {}\n", price.sizes.batch,
+      "predicted peak of tensor memory{}, batch {}{}, evaluation in {}\n",
+      price.device.in_host_memory() ? "" : " of " + price.device.str(), price.sizes.batch,
       price.sizes.meta_batch > 0 ? fmt::format(", meta batch {}", price.sizes.meta_batch)
                                  : std::string(),
       price.sizes.eval_images);

@@ -26,22 +26,24 @@ using PriceTrial = std::function<void(const StepSizes& sizes, AllocationTrace& t
 // it is run at 16 and 32 of each kind in turn, each allocation is taken as affine in the three
 // sizes, and the sequence is played back with the sizes that it will have; so what the allocator
 // rounds is rounded, and the moment of the peak may be another one than in the small trials. Where
-// the sequences of two trials differ the peaks themselves are extrapolated. Workspaces that stop
+// the sequences of two trials differ the peaks themselves are extrapolated. `device` says whose
+// memory is meant. Workspaces that stop
 // growing beyond 16 images come out right, those that stop later come out too large.
-MemoryPeak predict_peak(const PriceTrial& trial, const StepSizes& sizes);
+MemoryPeak predict_peak(const PriceTrial& trial, const StepSizes& sizes, Device device = {});
 
 // The peak of tensor memory that a training run will reach, before it starts.
 struct MemoryPrice {
-  MemoryPeak peak;  // as memory_stats() counts
+  Device device;
+  MemoryPeak peak;  // as memory_stats(device) counts
   StepSizes sizes;
   std::int64_t queue_bytes = 0;  // of that: batches waiting in the loaders
-  // Outside of the allocator, in memory as well for the whole run: the images of the data set.
+  // Outside of the allocator, in the host's memory for the whole run: the images of the data set.
   std::int64_t data_set_bytes = 0;
 };
 
 // For what train() does with this task: steps, loader queues of `prefetch` batches, evaluation in
-// chunks. Runs on a state, method and optimiser of its own and draws the batches anew, so that
-// nothing of the run changes; gives the memory back to the system.
+// chunks. Runs on a state, method and optimiser of its own on the task's device and draws the
+// batches anew, so that nothing of the run changes; gives the memory back to the system.
 MemoryPrice price_of(const Task& task, int prefetch);
 MemoryPrice price_training(const Recipe& recipe, const TrainOptions& options);
 

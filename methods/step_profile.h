@@ -5,13 +5,15 @@
 #include <string>
 #include <vector>
 
+#include "engine/device.h"
 #include "engine/profiler.h"
 
 namespace ek {
 
 // Profiles a few steps of a loop and writes what they took: a text file with the tables of
 // engine/profile_report.h, and a Chrome trace. Either name may be empty; with both empty the loop
-// runs as it is. Error when a file cannot be written.
+// runs as it is. Error when a file cannot be written. What the times are of depends on the device:
+// the text says it.
 class StepProfile {
  public:
   static constexpr std::int64_t default_warmup = 3, default_steps = 5;
@@ -19,6 +21,7 @@ class StepProfile {
   struct Options {
     std::string title;  // first line of the text, e.g. "resnet32, batch 128, float32, 2 threads"
     std::string profile = {}, trace = {};  // file names
+    Device device = {};                    // whose work the steps are
     std::int64_t warmup = default_warmup;  // steps before, whose median time is told beside
     std::int64_t steps = default_steps;
     double unprofiled_step_ms = 0;  // 0: the median of the warm-up steps

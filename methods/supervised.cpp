@@ -15,20 +15,21 @@ class Supervised final : public Method {
  public:
   explicit Supervised(const MethodSetup& setup)
       : model_(setup.model),
-        loss_(Loss::from_recipe(setup.recipe, setup.split.class_counts,
-                                master_dtype(setup.precision))),
+        loss_(
+            Loss::from_recipe(setup.recipe, setup.split.class_counts, master_dtype(setup.precision))
+                .to(setup.device)),
         sampler_(setup.recipe.text("data.sampler")) {}
 
   Streams streams() const override { return {.train_sampler = sampler_}; }
 
   StepReport step(TrainState& state, const StepContext& context) override {
     auto lin = linearize(objective(state, context.train), state.params);
-    const double loss = lin.value().item();
+    const Tensor loss = lin.value();
     const Params buffers = lin.aux().buffers;
-    const Tensor one = Tensor::full({}, 1, lin.value().dtype());
+    const Tensor one = Tensor::full({}, 1, loss.dtype(), loss.device());
     context.apply(std::move(lin).vjp(one));
     state.buffers = buffers;
-    return {{"loss", loss}};
+    return {{"loss", number(loss)}};
   }
 
   Tensor inference_logits(const TrainState& state, const Tensor& images) const override {

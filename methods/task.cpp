@@ -2,7 +2,6 @@
 
 #include "data/pipelines.h"
 #include "methods/checkpoint_model.h"
-#include "methods/evaluation/predict.h"
 #include "models/registry.h"
 
 namespace ek {
@@ -27,12 +26,13 @@ std::vector<std::int64_t> labels_of(const ImageSet& images, std::span<const std:
   return labels;
 }
 
-std::unique_ptr<const Model> model_for(const Recipe& recipe, std::int64_t data_classes) {
+std::unique_ptr<const Model> model_for(const Recipe& recipe, std::int64_t data_classes,
+                                       Precision precision) {
   const std::int64_t wanted = recipe.integer("model.num_classes");
   require(wanted == 0 || wanted == data_classes,
           "recipe: model.num_classes is {}, the data has {} classes", wanted, data_classes);
   return make_model(recipe.text("model.name"), data_classes, recipe.text("model.classifier"),
-                    recipe.number("model.cosine_scale"));
+                    recipe.number("model.cosine_scale"), float_products(precision));
 }
 
 StreamSpec train_stream_for(const Task& task, std::int64_t batch_size) {
@@ -52,6 +52,7 @@ StreamSpec train_stream_for(const Task& task, std::int64_t batch_size) {
   spec.seed = seed;
   spec.views = streams.train_views;
   spec.dtype = activation_dtype(task.precision);
+  spec.device = task.device;
   return spec;
 }
 
@@ -72,15 +73,15 @@ StreamSpec meta_stream_for(const Task& task, std::int64_t meta_batch) {
 
 }  // namespace
 
-Task::Task(const Recipe& recipe_, const std::string& data, Precision precision_,
+Task::Task(const Recipe& recipe_, const std::string& data, Precision precision_, Device device_,
            std::int64_t batch_size, std::int64_t meta_batch)
     : recipe(recipe_),
       source(load_source(data)),  // seed 0 of synthetic data, so that runs of all seeds compare
       split(make_split(source.train, source.num_classes(), recipe.split())),
       precision(precision_),
-      model(model_for(recipe, source.num_classes())),
-      method(find_method(recipe.text("method.name"))
-                 .make({recipe, *model, split, precision, std::uint64_t(recipe.integer("seed"))})),
+      device(device_),
+      model(model_for(recipe, source.num_classes(), precision)),
+      method(make_method()),
       train_stream(train_stream_for(*this, batch_size)),
       eval_transform(eval_spec(recipe.text("data.augment"), recipe.text("data.normalize"),
                                source.train.height, source.train.width)),
@@ -90,6 +91,12 @@ Task::Task(const Recipe& recipe_, const std::string& data, Precision precision_,
   const std::int64_t wanted = method->streams().meta_batch;
   has_meta = wanted > 0;
   if (has_meta) meta_stream = meta_stream_for(*this, meta_batch > 0 ? meta_batch : wanted);
+}
+
+std::unique_ptr<Method> Task::make_method() const {
+  const std::uint64_t seed = std::uint64_t(recipe.integer("seed"));
+  return find_method(recipe.text("method.name"))
+      .make({recipe, *model, split, precision, seed, device});
 }
 
 double Task::learning_rate(std::int64_t step) const {
@@ -105,15 +112,21 @@ std::int64_t Task::total_steps() const {
 TrainState Task::initial_state(const std::string& init) const {
   const DType dtype = master_dtype(precision);
   const std::string file = init.empty() ? recipe.text("model.init") : init;
-  if (!file.empty()) return load_model_tensors(read_safetensors(file), *model, dtype, file);
+  if (!file.empty()) {
+    return load_model_tensors(read_safetensors(file), *model, dtype, file).to(device);
+  }
   const std::uint64_t seed = std::uint64_t(recipe.integer("seed"));
-  return {model->init(seed, dtype), model->initial_buffers(dtype)};
+  return {model->init(seed, dtype).to(device), model->initial_buffers(dtype).to(device)};
+}
+
+PredictOptions Task::predict_options() const {
+  return {.dtype = activation_dtype(precision), .device = device};
 }
 
 std::vector<double> Task::meta_accuracy(const TrainState& state) const {
-  const Predictions predictions = predict(
-      [&](const Tensor& images) { return method->inference_logits(state, images); }, source.train,
-      split.meta_index, eval_transform, {.dtype = activation_dtype(precision)});
+  const Predictions predictions =
+      predict([&](const Tensor& images) { return method->inference_logits(state, images); },
+              source.train, split.meta_index, eval_transform, predict_options());
   std::vector<double> accuracy;
   const Metrics metrics = compute_metrics(predictions, split.class_counts);
   for (const auto& recall : metrics.per_class_recall) accuracy.push_back(recall.value_or(0));

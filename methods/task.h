@@ -6,6 +6,7 @@
 #include "data/longtail.h"
 #include "engine/schedule.h"
 #include "methods/evaluation/metrics.h"
+#include "methods/evaluation/predict.h"
 #include "methods/method.h"
 #include "methods/recipe.h"
 #include "models/model.h"
@@ -15,15 +16,20 @@ namespace ek {
 // Everything that a recipe and a data set determine before the first step: the split, the model,
 // the method, its streams and the schedule. Shared by training, auditing and benchmarking.
 struct Task {
-  // `batch_size` and `meta_batch` replace the recipe's where positive (an audit is tiny).
-  Task(const Recipe& recipe, const std::string& data, Precision precision,
+  // Everything that training touches lies on `device`. `batch_size` and `meta_batch` replace the
+  // recipe's where positive (an audit is tiny).
+  Task(const Recipe& recipe, const std::string& data, Precision precision, Device device = {},
        std::int64_t batch_size = 0, std::int64_t meta_batch = 0);
 
   double learning_rate(std::int64_t step) const;
   std::int64_t total_steps() const;
   // The weights of the safetensors file `init`, else of the recipe's model.init, else random; in
-  // the master dtype.
+  // the master dtype, on the device.
   TrainState initial_state(const std::string& init = "") const;
+  // A method of the recipe's kind in its first state.
+  std::unique_ptr<Method> make_method() const;
+  // For predict(), with the logits of `method`.
+  PredictOptions predict_options() const;
   // Fraction of right predictions per class over the meta set, in evaluation mode.
   std::vector<double> meta_accuracy(const TrainState& state) const;
 
@@ -31,6 +37,7 @@ struct Task {
   DataSource source;
   Split split;
   Precision precision;
+  Device device;
   std::unique_ptr<const Model> model;
   std::unique_ptr<Method> method;
   StreamSpec train_stream;

@@ -5,9 +5,7 @@
 #include <numeric>
 
 #include "data/manifest.h"
-#include "engine/device.h"
 #include "methods/build_info.h"
-#include "methods/evaluation/predict.h"
 #include "methods/price.h"
 #include "methods/run_folder.h"
 #include "methods/step_profile.h"
@@ -25,7 +23,7 @@ double seconds_since(Clock::time_point start) {
 class Trainer {
  public:
   Trainer(const Recipe& recipe, const TrainOptions& options, const TrainObserver& observer)
-      : task_(recipe, options.data, options.precision),
+      : task_(recipe, options.data, options.precision, options.device),
         options_(options),
         observer_(observer),
         optimizer_(recipe.optimizer()),
@@ -42,7 +40,8 @@ class Trainer {
     const std::int64_t eval_every = task_.recipe.integer("eval.every");
     const std::int64_t save_every = task_.recipe.integer("checkpoint.every");
     price_ = price_of(task_, options_.prefetch);
-    observer_.message("predicted peak of tensor memory: " + peak_line(price_.peak));
+    observer_.message(fmt::format("predicted peak of tensor memory{}: {}", memory_name(),
+                                  peak_line(price_.peak)));
     reset_memory_peak();
     StepProfile profile = step_profile();
     start_ = Clock::now();
@@ -72,8 +71,9 @@ class Trainer {
       evaluate(false);
     }
     save();
-    observer_.message(fmt::format("peak of tensor memory: {}; predicted {:.1f} MiB",
-                                  peak_line(measured_peak()), double(price_.peak.total) / 1048576));
+    observer_.message(fmt::format("peak of tensor memory{}: {}; predicted {:.1f} MiB",
+                                  memory_name(), peak_line(measured_peak()),
+                                  double(price_.peak.total) / 1048576));
     return end < total ? TrainEnd::stopped_at_max_steps : TrainEnd::finished;
   }
 
@@ -81,7 +81,7 @@ class Trainer {
   nlohmann::json config() const {
     return {{"recipe", task_.recipe.json()}, {"seed", task_.recipe.integer("seed")},
             {"data", options_.data},         {"precision", name_of(options_.precision)},
-            {"device", options_.device},     {"threads", thread_count()},
+            {"device", task_.device.str()},  {"threads", thread_count()},
             {"steps", task_.total_steps()},  {"parameters", parameter_count()},
             {"versions", build_versions()}};
   }
@@ -99,11 +99,17 @@ class Trainer {
                          task_.model->name(), price_.sizes.batch, name_of(options_.precision),
                          thread_count(), point_.step + StepProfile::default_warmup),
          .profile = options_.profile,
-         .trace = options_.trace});
+         .trace = options_.trace,
+         .device = task_.device});
   }
 
-  static MemoryPeak measured_peak() {
-    const MemoryStats stats = memory_stats();
+  // Which memory is meant, where it is not the host's.
+  std::string memory_name() const {
+    return task_.device.in_host_memory() ? "" : " of " + task_.device.str();
+  }
+
+  MemoryPeak measured_peak() const {
+    const MemoryStats stats = memory_stats(task_.device);
     return {stats.peak_bytes, stats.peak_total_bytes};
   }
 
@@ -116,9 +122,10 @@ class Trainer {
   void restore() {
     if (auto stored = folder_.load(*task_.model, master_dtype(options_.precision))) {
       point_ = std::move(*stored);
+      point_.state = point_.state.to(task_.device);
       optimizer_.load_state(point_.optimizer, point_.state.params);
       task_.method->load_state(point_.method);
-      observer_.message(fmt::format("resuming at step {}", point_.step));
+      observer_.message(fmt::format("resuming at step {} on {}", point_.step, task_.device.str()));
     } else {
       observer_.message("no checkpoint yet, starting from the first step");
     }
@@ -139,34 +146,44 @@ class Trainer {
                             },
                         .class_accuracy = [&] { return task_.meta_accuracy(point_.state); }};
     if (batch.first_of_epoch) task_.method->epoch_begin(point_.state, context);
-    const StepReport report = task_.method->step(point_.state, context);
-    const double loss = report.at(0).second;
-    require(std::isfinite(loss), "training: the loss of step {} is {} (learning rate {})",
-            point_.step, loss, context.learning_rate);
+    report_.clear();
+    report_ = task_.method->step(point_.state, context);
+    reported_step_ = point_.step;
+    report_learning_rate_ = context.learning_rate;
+    if (task_.device == Device{}) check_loss();
     ++point_.step;
 
     const std::int64_t every = task_.recipe.integer("log.every");
     if (point_.step % every == 0 || point_.step == 1) {
+      check_loss();
       nlohmann::json line{{"kind", "train"},
                           {"step", point_.step},
                           {"epoch", batch.epoch},
                           {"learning_rate", context.learning_rate}};
-      for (const auto& [name, value] : report) line[name] = value;
+      for (const auto& [name, value] : report_) line[name] = value();
       log(std::move(line));
     }
-    observe(batch.epoch, loss, context.learning_rate);
+    observe(batch.epoch, context.learning_rate);
   }
 
-  void observe(std::int64_t epoch, double loss, double lr) {
+  // Reads the loss of the step that was taken last.
+  void check_loss() {
+    if (report_.empty()) return;  // no step yet
+    loss_ = report_.at(0).second();
+    require(std::isfinite(loss_), "training: the loss of step {} is {} (learning rate {})",
+            reported_step_, loss_, report_learning_rate_);
+  }
+
+  void observe(std::int64_t epoch, double lr) {
     const std::int64_t total = task_.total_steps();
     observer_.progress({.step = point_.step,
                         .total_steps = total,
                         .epoch = epoch,
-                        .loss = loss,
+                        .loss = loss_,
                         .learning_rate = lr,
                         .steps_per_s = rate(),
                         .seconds_left = double(total - point_.step) / rate(),
-                        .peak_bytes = memory_stats().peak_total_bytes});
+                        .peak_bytes = memory_stats(task_.device).peak_total_bytes});
   }
 
   void log(nlohmann::json line) {
@@ -183,12 +200,13 @@ class Trainer {
     const auto logits = [&](const Tensor& x) {
       return task_.method->inference_logits(point_.state, x);
     };
-    return compute_metrics(predict(logits, images, records, task_.eval_transform,
-                                   {.dtype = activation_dtype(options_.precision)}),
-                           task_.split.class_counts, task_.evaluation);
+    return compute_metrics(
+        predict(logits, images, records, task_.eval_transform, task_.predict_options()),
+        task_.split.class_counts, task_.evaluation);
   }
 
   void evaluate(bool scheduled) {
+    check_loss();
     std::vector<std::int64_t> all(static_cast<std::size_t>(task_.source.test.count()));
     std::iota(all.begin(), all.end(), std::int64_t(0));
     nlohmann::json test = to_json(metrics_on(task_.source.test, all));
@@ -240,6 +258,7 @@ class Trainer {
   }
 
   void save() {
+    check_loss();
     point_.optimizer = optimizer_.state();
     point_.method = task_.method->state();
     folder_.save(point_);
@@ -251,6 +270,7 @@ class Trainer {
                            {"last", unscheduled_.is_null() ? result("last") : unscheduled_},
                            {"best_by_validation", result("best_by_validation")},
                            {"best_on_test", result("best_on_test")},
+                           {"device", task_.device.str()},
                            {"wall_s", wall_s()},
                            {"steps_per_s", rate()},
                            {"peak_bytes", measured_peak().total},
@@ -273,6 +293,9 @@ class Trainer {
   TrainingPoint point_;
   nlohmann::json unscheduled_;  // metrics of an evaluation that is no part of the run's record
   MemoryPrice price_;
+  StepReport report_;  // of the last step
+  std::int64_t reported_step_ = 0;
+  double report_learning_rate_ = 0, loss_ = 0;
   std::int64_t first_step_ = 0;
   Clock::time_point start_ = Clock::now();
   double wall_before_s_ = 0;
@@ -287,7 +310,7 @@ TrainEnd train(const Recipe& recipe, const TrainOptions& options, const TrainObs
 Audit audit_training(const Recipe& recipe, const TrainOptions& options) {
   // Large enough for several classes, small enough for float64 on any machine.
   constexpr std::int64_t tiny = 16;
-  Task task(recipe, options.data, Precision::float64, tiny, tiny);
+  Task task(recipe, options.data, Precision::float64, options.device, tiny, tiny);
   const TrainState state = task.initial_state(options.init);
   const Batch batch = make_batch(task.train_stream, 0);
   const Batch meta = task.has_meta ? make_batch(task.meta_stream, 0) : Batch{};

@@ -3,6 +3,7 @@
 #include <functional>
 #include <string>
 
+#include "engine/device.h"
 #include "engine/precision.h"
 #include "methods/audit.h"
 #include "methods/recipe.h"
@@ -17,8 +18,8 @@ struct TrainOptions {
   std::int64_t max_steps = -1;  // stop (and checkpoint) at this step; the schedule stays
   std::string init;             // safetensors file with starting weights, or ""
   Precision precision = Precision::float32;
-  std::string device = "cpu";  // for config.json
-  int prefetch = 2;            // batches made ahead of time
+  Device device;     // a run may be resumed on another one; config.json has that of its start
+  int prefetch = 2;  // batches made ahead of time
   // Files for the tables and the Chrome trace of a few steps after a warm-up (StepProfile), or "".
   std::string profile, trace;
 };
@@ -26,8 +27,9 @@ struct TrainOptions {
 // One line of news for whoever watches.
 struct Progress {
   std::int64_t step = 0, total_steps = 0, epoch = 0;
-  double loss = 0, learning_rate = 0, steps_per_s = 0, seconds_left = 0;
-  std::int64_t peak_bytes = 0;  // of tensor memory, so far
+  double loss = 0;  // of the last step whose loss was read
+  double learning_rate = 0, steps_per_s = 0, seconds_left = 0;
+  std::int64_t peak_bytes = 0;  // of tensor memory of the device, so far
 };
 
 struct TrainObserver {
@@ -44,11 +46,15 @@ enum class TrainEnd { finished, stopped_at_max_steps, interrupted };
 // Trains by the recipe and fills the run folder (spec interfaces, "Run folder"): config.json,
 // manifest.json, metrics.jsonl, last.safetensors, best.safetensors, summary.json. Same recipe,
 // data, seed and precision: the same bytes in last.safetensors and, time fields aside, in
-// metrics.jsonl, for any number of threads and any interruptions. A loss that is not finite ends
-// the run with an Error that names the step; the last checkpoint stays.
+// metrics.jsonl, for any number of threads and any interruptions on one device; devices round
+// differently. A loss that is not finite ends the run with an Error that names the step; the last
+// checkpoint stays. The CPU looks at the loss of every step. Reading it from another device would
+// wait for that step each time: there it is looked at in every step that is logged, and before an
+// evaluation or a checkpoint.
 TrainEnd train(const Recipe& recipe, const TrainOptions& options, const TrainObserver& observer);
 
-// One step of the recipe's method on a tiny batch in float64 (DESIGN 2.3). Writes nothing.
+// One step of the recipe's method on a tiny batch in float64 (DESIGN 2.3), on the device of the
+// options. Writes nothing.
 Audit audit_training(const Recipe& recipe, const TrainOptions& options);
 
 }  // namespace ek

@@ -23,11 +23,12 @@ std::vector<std::string> model_names() {
 }
 
 std::unique_ptr<const Model> make_model(std::string_view name, std::int64_t num_classes,
-                                        std::string_view classifier, double cosine_scale) {
+                                        std::string_view classifier, double cosine_scale,
+                                        kernels::FloatProducts products) {
   for (const Named& entry : cifar_resnets) {
     if (entry.name != name) continue;
     return std::make_unique<ResNetCifar>(std::string(name), entry.blocks_per_stage, num_classes,
-                                         parse_classifier(classifier), cosine_scale);
+                                         parse_classifier(classifier), cosine_scale, products);
   }
   if (name == "toy") {
     return std::make_unique<Toy>(num_classes, parse_classifier(classifier), cosine_scale);

@@ -17,9 +17,11 @@ struct Pending {
 }  // namespace
 
 ResNetCifar::ResNetCifar(std::string name, int blocks_per_stage, std::int64_t num_classes,
-                         ClassifierKind classifier, double cosine_scale)
+                         ClassifierKind classifier, double cosine_scale,
+                         kernels::FloatProducts products)
     : Model(std::move(name), num_classes, features),
-      classifier_(classifier, "linear", features, num_classes, cosine_scale) {
+      classifier_(classifier, "linear", features, num_classes, cosine_scale),
+      products_(products) {
   std::int64_t channels = 16;
   add_conv_norm("conv1", "bn1", 3, channels);
   for (int stage = 0; stage < 3; ++stage) {
@@ -60,8 +62,8 @@ ModelOutput ResNetCifar::forward(const Params& params, const Params& buffers, co
   const MemoryScope memory(MemoryUse::activations);
   RunningStats running(buffers, mode);
   const ops::NormActOptions norm_relu{bn_eps, true};
-  auto conv3x3 = [](std::int64_t stride) {
-    return ops::Conv2dOptions{.stride = {stride, stride}, .padding = {1, 1}};
+  auto conv3x3 = [this](std::int64_t stride) {
+    return ops::Conv2dOptions{.stride = {stride, stride}, .padding = {1, 1}, .products = products_};
   };
   auto gamma = [&](const Pending& p) { return params[p.norm + ".weight"]; };
   auto beta = [&](const Pending& p) { return params[p.norm + ".bias"]; };

@@ -17,7 +17,8 @@ class ResNetCifar final : public Model {
   static constexpr double bn_eps = 1e-5;
 
   ResNetCifar(std::string name, int blocks_per_stage, std::int64_t num_classes,
-              ClassifierKind classifier, double cosine_scale = 1);
+              ClassifierKind classifier, double cosine_scale = 1,
+              kernels::FloatProducts products = kernels::FloatProducts::exact);
 
   ModelOutput forward(const Params& params, const Params& buffers, const Tensor& x,
                       Mode mode) const override;
@@ -33,6 +34,7 @@ class ResNetCifar final : public Model {
 
   std::vector<Block> blocks_;
   Classifier classifier_;
+  kernels::FloatProducts products_;  // of the convolutions
 };
 
 }  // namespace ek

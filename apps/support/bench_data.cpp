@@ -40,7 +40,7 @@ Recipe recipe_for(const BenchStepOptions& options) {
 class DataBench {
  public:
   explicit DataBench(const BenchStepOptions& options)
-      : task_(recipe_for(options), options.with_data, options.precision),
+      : task_(recipe_for(options), options.with_data, options.precision, options.device),
         optimizer_(task_.recipe.optimizer()),
         state_(task_.initial_state()),
         segments_(optimizer_segments(state_.params, task_.recipe.number("optim.weight_decay"), {})),
@@ -79,7 +79,7 @@ class DataBench {
       }
       const std::size_t count = std::min(all.size() - begin, std::size_t(left));
       predict([&](const Tensor& x) { return task_.method->inference_logits(state_, x); }, images,
-              all.subspan(begin, count), task_.eval_transform, {.dtype = task_.train_stream.dtype});
+              all.subspan(begin, count), task_.eval_transform, task_.predict_options());
       evaluated_ += std::int64_t(count);
       left -= std::int64_t(count);
     }
@@ -89,7 +89,12 @@ class DataBench {
   double prepare_ms() const { return prepare_ms_; }
   const std::vector<double>& wait_ms() const { return wait_ms_; }
   std::int64_t evaluated_per_step() const { return evaluated_per_step_; }
-  double last_loss() const { return last_loss_; }
+  // Error if it is no number.
+  double last_loss() const {
+    const double loss = report_.at(0).second();
+    require(std::isfinite(loss), "ek-bench-step: the loss of step {} is {}", done_, loss);
+    return loss;
+  }
 
  private:
   static constexpr int prefetch = 2;  // the trainer's
@@ -114,9 +119,8 @@ class DataBench {
                                                     learning_rate, segments_);
                                   },
                               .class_accuracy = {}};
-    last_loss_ = task_.method->step(state_, context).at(0).second;
-    require(std::isfinite(last_loss_), "ek-bench-step: the loss of step {} is {}", done_,
-            last_loss_);
+    report_ = task_.method->step(state_, context);
+    synchronise(task_.device);
   }
 
   // On one thread, as the loader's own thread has it.
@@ -147,7 +151,7 @@ class DataBench {
   std::vector<double> wait_ms_;
   std::vector<std::int64_t> test_;
   std::int64_t done_ = 0, evaluated_ = 0, evaluated_per_step_ = 0;
-  double last_loss_ = 0;
+  StepReport report_;
 };
 
 void write_profile(DataBench& bench, const BenchStepOptions& options, double unprofiled_step_ms) {
@@ -156,6 +160,7 @@ void write_profile(DataBench& bench, const BenchStepOptions& options, double unp
                                             name_of(options.precision), thread_count()),
                        .profile = options.profile,
                        .trace = options.trace,
+                       .device = options.device,
                        .warmup = 0,
                        .unprofiled_step_ms = unprofiled_step_ms});
   for (std::int64_t i = 0; i < StepProfile::default_steps; ++i) {
@@ -200,6 +205,7 @@ nlohmann::json bench_with_data(const BenchStepOptions& options) {
           {"batch", options.batch},
           {"meta_batch", plain ? 0 : options.meta_batch},
           {"precision", name_of(options.precision)},
+          {"device", options.device.str()},
           {"threads", thread_count()},
           {"steps", options.steps},
           {"step_ms", quantiles(times_ms[0])},

@@ -40,7 +40,7 @@ class BatchMaker {
     Batch batch;
     batch.images = Tensor::from(pixels, shape).to(activation_dtype(options_.precision));
     batch.labels = Tensor::from(labels, {count});
-    return batch;
+    return batch.to(options_.device);
   }
 
  private:
@@ -78,14 +78,17 @@ class Bench {
   explicit Bench(const BenchStepOptions& options)
       : options_(options),
         recipe_(recipe_for(options)),
-        model_(make_model(options.model, options.classes)),
+        model_(make_model(options.model, options.classes, "linear", 1,
+                          float_products(options.precision))),
         optimizer_(recipe_.optimizer()) {
     split_.class_counts = long_tail_counts(options.classes);
     split_.meta_index = {0};  // not drawn from: the batches are made here
-    method_ = find_method(recipe_.text("method.name"))
-                  .make({recipe_, *model_, split_, options.precision, options.seed});
+    method_ =
+        find_method(recipe_.text("method.name"))
+            .make({recipe_, *model_, split_, options.precision, options.seed, options.device});
     const DType dtype = master_dtype(options.precision);
-    state_ = {model_->init(options.seed, dtype), model_->initial_buffers(dtype)};
+    state_ = TrainState{model_->init(options.seed, dtype), model_->initial_buffers(dtype)}.to(
+        options.device);
     segments_ = optimizer_segments(state_.params, weight_decay, {});
 
     std::vector<double> cumulative;
@@ -101,7 +104,8 @@ class Bench {
     if (options.eval_images > 0) eval_ = maker.make(options.eval_images, number, false);
   }
 
-  double step() {
+  // A step, and the wait for it.
+  void step() {
     const std::size_t slot = std::size_t(done_ % options_.pool);
     const StepContext context{.step = done_,
                               .epoch = 0,
@@ -115,20 +119,22 @@ class Bench {
                                                     learning_rate, segments_);
                                   },
                               .class_accuracy = [&] { return class_accuracy(); }};
-    const StepReport report = method_->step(state_, context);
+    report_ = method_->step(state_, context);
+    synchronise(options_.device);
     ++done_;
-    return report.at(0).second;
   }
+
+  double loss() const { return report_.at(0).second(); }  // of the last step
 
  private:
   std::vector<double> class_accuracy() const {
     const PhaseScope phase(Phase::evaluation);
     std::vector<double> right(std::size_t(options_.classes)), all(right.size());
     const Tensor logits = method_->inference_logits(state_, eval_.images);
-    const std::vector<double> values = logits.to_vector();
+    const std::vector<double> values = logits.to_vector(), labels = eval_.labels.to_vector();
     for (std::size_t i = 0; i < std::size_t(options_.eval_images); ++i) {
       const auto row = values.begin() + std::ptrdiff_t(i) * options_.classes;
-      const auto label = std::size_t(eval_.labels.data<std::int64_t>()[i]);
+      const auto label = std::size_t(labels[i]);
       all[label] += 1;
       right[label] += std::max_element(row, row + options_.classes) - row == std::int64_t(label);
     }
@@ -146,6 +152,7 @@ class Bench {
   TrainState state_;
   std::vector<Batch> train_, meta_;
   Batch eval_;
+  StepReport report_;
   std::int64_t done_ = 0;
 };
 
@@ -155,6 +162,7 @@ void write_profile(Bench& bench, const BenchStepOptions& options, double unprofi
                             options.batch, name_of(options.precision), thread_count()),
        .profile = options.profile,
        .trace = options.trace,
+       .device = options.device,
        .warmup = 0,
        .unprofiled_step_ms = unprofiled_step_ms});
   for (std::int64_t i = 0; i < StepProfile::default_steps; ++i) {
@@ -177,7 +185,8 @@ MemoryPeak price(const BenchStepOptions& options) {
     trace.next_part();
     bench.step();
   };
-  MemoryPeak peak = predict_peak(trial, {options.batch, options.meta_batch, options.eval_images});
+  MemoryPeak peak =
+      predict_peak(trial, {options.batch, options.meta_batch, options.eval_images}, options.device);
   for (const std::int64_t count : {options.batch, options.meta_batch}) {
     const std::int64_t pixels = count * options.image_size * options.image_size * 3;
     const std::int64_t waiting =
@@ -214,18 +223,20 @@ nlohmann::json bench_step(const BenchStepOptions& options) {
   require_runnable(options);
   const MemoryPeak predicted = price(options);
   Bench bench(options);
-  double first_loss = bench.step(), last_loss = first_loss;
-  for (std::int64_t i = 1; i < options.warmup; ++i) last_loss = bench.step();
+  bench.step();
+  const double first_loss = bench.loss();
+  for (std::int64_t i = 1; i < options.warmup; ++i) bench.step();
 
   reset_memory_peak();
-  const std::int64_t allocations = memory_stats().system_allocations;
+  const std::int64_t allocations = memory_stats(options.device).system_allocations;
   std::vector<double> times_ms;
   for (std::int64_t i = 0; i < options.steps; ++i) {
     const auto start = Clock::now();
-    last_loss = bench.step();
+    bench.step();
     times_ms.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
   }
-  const MemoryStats memory = memory_stats();
+  const double last_loss = bench.loss();
+  const MemoryStats memory = memory_stats(options.device);
   const nlohmann::json step_ms = quantiles(times_ms);
   if (!options.profile.empty() || !options.trace.empty()) {
     write_profile(bench, options, step_ms["median"]);
@@ -238,6 +249,7 @@ nlohmann::json bench_step(const BenchStepOptions& options) {
       {"meta_batch", options.task == "plain" ? 0 : options.meta_batch},
       {"eval_images", options.eval_images},
       {"precision", name_of(options.precision)},
+      {"device", options.device.str()},
       {"threads", thread_count()},
       {"steps", options.steps},
       {"step_ms", step_ms},

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/device.h"
 #include "engine/precision.h"
 
 namespace ek {
@@ -15,6 +16,7 @@ struct BenchStepOptions {
   std::string estimator = "forward";               // of difficulty-net
   std::string loss = "balanced-softmax";
   Precision precision = Precision::float32;
+  Device device;
   std::int64_t batch = 128, meta_batch = 100, classes = 100, image_size = 32;
   std::int64_t eval_images = 0;  // images of an accuracy pass in every step
   std::int64_t steps = 20, warmup = 3;
@@ -28,7 +30,8 @@ struct BenchStepOptions {
 
 // {"task", "model", ..., "step_ms": {median, min, p10, p90, max}, "images_per_s", "peak_bytes",
 // "peak_bytes_by_use", "predicted_peak_bytes", "predicted_peak_bytes_by_use", "steady_allocations",
-// "first_loss", "last_loss"}. Times are wall times of single steps, ms; profiled steps come after
+// "first_loss", "last_loss"}. Times are wall times of single steps, ms, each waited for where the
+// device runs beside the host; memory is the device's. Profiled steps come after
 // the timed ones and do not count. The prediction is that of methods/price.h, from small batches.
 nlohmann::json bench_step(const BenchStepOptions& options);
 

@@ -36,9 +36,7 @@ void add_common_options(CLI::App& app, CommonOptions& options) {
            options.device = parse_device(text);
            options.device_given = true;
            require(options.any_device || options.device == Device{},
-                   "--device {}: {} runs on the cpu alone in this version; ek-op and ek-check run "
-                   "on {}",
-                   text, app.get_name(), text);
+                   "--device {}: {} works on the cpu alone", text, app.get_name());
          },
          options.any_device ? "cpu, simt (the host executor: slow, for tests), cuda or cuda:N"
                             : "cpu")

@@ -41,8 +41,8 @@ Precision precision_of(const SafetensorsFile& file, const std::string& name) {
 
 }  // namespace
 
-EvalCheckpoint::EvalCheckpoint(const std::string& file, const ForeignModel& foreign)
-    : file_(checkpoint_path(file)) {
+EvalCheckpoint::EvalCheckpoint(const std::string& file, const ForeignModel& foreign, Device device)
+    : file_(checkpoint_path(file)), device_(device) {
   const SafetensorsFile tensors = read_safetensors(file_);
   const auto text = [&](const char* key) -> const std::string* {
     const auto found = tensors.metadata.find(key);
@@ -52,13 +52,17 @@ EvalCheckpoint::EvalCheckpoint(const std::string& file, const ForeignModel& fore
   if (const std::string* manifest = text("manifest")) manifest_ = manifest_of(*manifest, file_);
   if (const std::string* step = text("step")) step_ = step_of(*step, file_);
   precision_ = precision_of(tensors, file_);
+  if (precision_ == Precision::tf32 && device == Device{}) {
+    precision_ = Precision::float32;
+    instead_of_tf32_ = true;
+  }
   if (recipe_) {
     std::int64_t classes = recipe_->integer("model.num_classes");
     if (classes == 0 && manifest_) classes = std::int64_t(manifest_->class_counts.size());
     require(classes >= 1, "{}: neither its recipe nor a manifest gives the number of classes",
             file_);
     model_ = make_model(recipe_->text("model.name"), classes, recipe_->text("model.classifier"),
-                        recipe_->number("model.cosine_scale"));
+                        recipe_->number("model.cosine_scale"), float_products(precision_));
   } else {
     model_ = infer_model(tensors, file_, foreign.name, foreign.num_classes);
     normalize_ = foreign.normalize;
@@ -66,14 +70,15 @@ EvalCheckpoint::EvalCheckpoint(const std::string& file, const ForeignModel& fore
   require(!manifest_ || std::int64_t(manifest_->class_counts.size()) == model_->num_classes(),
           "{}: the model has {} classes, the manifest {}", file_, model_->num_classes(),
           manifest_ ? manifest_->class_counts.size() : 0);
-  state_ = load_model_tensors(tensors, *model_, master_dtype(precision_), file_);
+  state_ = load_model_tensors(tensors, *model_, master_dtype(precision_), file_).to(device);
   method_state_ = with_prefix(tensors.tensors, "train.method.");
 }
 
 std::string EvalCheckpoint::title() const {
   if (!recipe_) return fmt::format("{} ({}, no recipe)", file_, model_->name());
-  return fmt::format("{} ({}, {}, {}{})", file_, model_->name(), recipe_->text("method.name"),
-                     recipe_->text("loss.name"), step_ ? fmt::format(", step {}", *step_) : "");
+  return fmt::format("{} ({}, {}, {}{}{})", file_, model_->name(), recipe_->text("method.name"),
+                     recipe_->text("loss.name"), step_ ? fmt::format(", step {}", *step_) : "",
+                     instead_of_tf32_ ? ", in float32 instead of tf32" : "");
 }
 
 std::vector<std::int64_t> EvalCheckpoint::class_counts() const {
@@ -115,7 +120,7 @@ FeatureFunction EvalCheckpoint::function(bool with_features) const {
   bound->split.meta_index.resize(std::size_t(manifest_->meta_total));
   bound->method = find_method(recipe_->text("method.name"))
                       .make({*recipe_, *model_, bound->split, precision_,
-                             std::uint64_t(recipe_->integer("seed"))});
+                             std::uint64_t(recipe_->integer("seed")), device_});
   if (!method_state_.empty()) bound->method->load_state(method_state_);
   return [this, bound, forward, with_features](const Tensor& x) {
     return LogitsAndFeatures{bound->method->inference_logits(state_, x),
@@ -135,6 +140,7 @@ PredictedFeatures EvalCheckpoint::run(const DataSource& source, const ImageSet& 
               : eval_spec("eval", normalize_, images.height, images.width);
   PredictOptions typed = options;
   typed.dtype = activation_dtype(precision_);
+  typed.device = device_;
   return predict_with_features(function(with_features), images, records, transform, typed);
 }
 

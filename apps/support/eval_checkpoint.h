@@ -25,17 +25,20 @@ struct ForeignModel {
 // A checkpoint file with everything that is known about it.
 class EvalCheckpoint {
  public:
-  // `file` may be a run folder, which stands for its best.safetensors.
-  EvalCheckpoint(const std::string& file, const ForeignModel& foreign);
+  // `file` may be a run folder, which stands for its best.safetensors. Evaluated on `device` in the
+  // precision of the run; but the CPU, which has no tf32, takes float32 instead, and title() says
+  // so.
+  EvalCheckpoint(const std::string& file, const ForeignModel& foreign, Device device = {});
 
   const std::string& file() const { return file_; }
   const std::optional<Recipe>& recipe() const { return recipe_; }
   const std::optional<Manifest>& manifest() const { return manifest_; }
   std::optional<std::int64_t> step() const { return step_; }  // nullopt: the file does not say
-  std::string title() const;  // "FILE (MODEL, METHOD, LOSS, step N)"
+  // "FILE (MODEL, METHOD, LOSS, step N)"
+  std::string title() const;
   const Model& model() const { return *model_; }
-  Precision precision() const { return precision_; }
-  std::vector<std::int64_t> class_counts() const;  // empty where they are not known
+  Precision precision() const { return precision_; }  // of the evaluation
+  std::vector<std::int64_t> class_counts() const;     // empty where they are not known
 
   // The split of the recipe over this data. Error unless its hash is the one of the checkpoint.
   Split split_of(const DataSource& source) const;
@@ -53,7 +56,9 @@ class EvalCheckpoint {
   std::optional<Recipe> recipe_;
   std::optional<Manifest> manifest_;
   std::string normalize_;  // of a foreign model
+  Device device_;
   Precision precision_ = Precision::float32;
+  bool instead_of_tf32_ = false;
   std::unique_ptr<const Model> model_;
   TrainState state_;
   NamedState method_state_;

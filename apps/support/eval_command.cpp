@@ -210,7 +210,7 @@ void compare_runs(const EvalOptions& options) {
 void evaluate_checkpoints(const EvalOptions& options, const CommonOptions& common) {
   std::vector<EvalCheckpoint> checkpoints;
   for (const std::string& file : options.checkpoints) {
-    checkpoints.emplace_back(file, options.foreign);
+    checkpoints.emplace_back(file, options.foreign, common.device);
   }
   require_comparable(checkpoints);
   const Scoring scoring = scoring_of(options, checkpoints);

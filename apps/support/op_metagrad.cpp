@@ -128,7 +128,7 @@ std::vector<NamedTensor> run(const OpCall& call) {
                                 call.number("lambda"));
   };
   std::vector<NamedTensor> outputs{
-      {"meta_loss", Tensor::full({}, meta.meta_loss, call.dtype)},
+      {"meta_loss", meta.meta_loss},
       {"driver_loss", driver_loss(net.difficulty(theta, accuracy), accuracy, target)},
       {"class_weights", weights},
       {"grad.class_weights", meta.class_weights},

@@ -34,8 +34,8 @@ Conv2dShape conv_geometry(std::string_view op, const Shape& x, const Shape& weig
             "{}: x {} is smaller than the window of weight {} ({}), the output would be empty", op,
             x.str(), weight.str(), text(o));
   }
-  return {x[0],      x[1],        x[2],        x[3],         weight[0],    weight[1],
-          weight[2], o.stride[0], o.stride[1], o.padding[0], o.padding[1], o.groups};
+  return {x[0],        x[1],        x[2],         x[3],         weight[0], weight[1], weight[2],
+          o.stride[0], o.stride[1], o.padding[0], o.padding[1], o.groups,  o.products};
 }
 
 Shape input_shape(const Conv2dShape& g) {

@@ -46,12 +46,13 @@ PredictedFeatures predict_with_features(const FeatureFunction& model, const Imag
   for (std::int64_t begin = 0; begin < total; begin += options.chunk) {
     const std::int64_t rows = std::min(options.chunk, total - begin);
     const auto chunk = records.subspan(std::size_t(begin), std::size_t(rows));
-    const Batch batch = whole(images, chunk, transform, options.dtype);
+    const Batch batch = whole(images, chunk, transform, options.dtype, options.device);
     const LogitsAndFeatures result = model(batch.images);
     append(result.logits, rows, "logits", predictions.num_classes, predictions.logits);
     if (result.features) append(result.features, rows, "features", out.feature_count, out.features);
-    const auto labels = batch.labels.span<std::int64_t>();
-    predictions.labels.insert(predictions.labels.end(), labels.begin(), labels.end());
+    for (const std::int64_t record : chunk) {
+      predictions.labels.push_back(images.labels[std::size_t(record)]);
+    }
     const auto classes = std::size_t(predictions.num_classes);
     for (std::int64_t i = 0; i < rows; ++i) {
       check_row({predictions.logits.data() + std::size_t(begin + i) * classes, classes},

@@ -14,6 +14,7 @@ namespace ek {
 struct PredictOptions {
   std::int64_t chunk = 256;      // images per call of the model
   DType dtype = DType::float32;  // of the images that the model is given
+  Device device = {};            // where they lie
   // Called after every chunk with the images done and all images.
   std::function<void(std::int64_t done, std::int64_t total)> progress = {};
 };

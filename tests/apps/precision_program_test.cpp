@@ -36,8 +36,8 @@ TEST_CASE("programs refuse a precision in one line", "[precision]") {
   for (const std::string& start :
        {std::string("ek-train --recipe synthetic/ce --data synthetic:shapes --out run"),
         std::string("ek-bench-step --steps 1")}) {
-    for (const auto& [name, reason] : {std::pair{"tf32", "tf32: it needs a GPU"},
-                                       {"half", "expected float32, float64 or bf16"}}) {
+    for (const auto& [name, reason] : {std::pair{"tf32", "tf32 is for --device cuda or simt"},
+                                       {"half", "expected float32, float64, bf16 or tf32"}}) {
       const Ended ended = program(dir, start + " --precision " + name);
       INFO(start << ": " << ended.err);
       CHECK(ended.code == 2);

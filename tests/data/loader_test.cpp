@@ -287,4 +287,44 @@ TEST_CASE("pipelines and their constants by name") {
   CHECK(contains(error("cifar-reflect", "", 4), "too small"));
 }
 
+TEST_CASE("a label that is no class is named with data set and record", "[data]") {
+  DataSource source = make_synthetic("shapes");
+  CHECK_NOTHROW(require_labels(source));
+  source.train.labels[7] = 10;
+  CHECK(error_of([&] { require_labels(source); }) ==
+        "data synthetic:shapes: record 7 of the training images has the label 10, expected 0 to 9");
+  source.train.labels[7] = 0;
+  source.test.labels[3] = -1;
+  CHECK(contains(error_of([&] { require_labels(source); }),
+                 "record 3 of the test images has the label -1"));
+}
+
+TEST_CASE("batches lie where the stream says, with the same contents", "[data]") {
+  constexpr Device simt{Device::Kind::simt};
+  if (!is_available(simt)) return;
+  const DataSource source = make_synthetic("shapes");
+  StreamSpec spec;
+  spec.images = &source.train;
+  spec.subset = {5, 3, 8, 1};
+  spec.sampler = shuffled_sampler(4, 1);
+  spec.batch_size = 3;
+  spec.augment = pipeline_spec("cifar-basic", "", 32, 32);
+  spec.views = 2;
+  const Batch here = make_batch(spec, 1);
+  spec.device = simt;
+  const Batch there = make_batch(spec, 1);
+  Loader loader(spec, 1, 2);
+  const Batch loaded = loader.next();
+  for (const Batch* batch : {&there, &loaded}) {
+    for (const Tensor* tensor : {&batch->images, &batch->extra_views.at(0), &batch->labels}) {
+      CHECK(tensor->device() == simt);
+    }
+    CHECK(batch->records.device() == Device{});
+    CHECK(batch->images.to_vector() == here.images.to_vector());
+    CHECK(batch->extra_views[0].to_vector() == here.extra_views[0].to_vector());
+    CHECK(batch->labels.to_vector() == here.labels.to_vector());
+  }
+  CHECK(here.to({}).images.raw() == here.images.raw());
+}
+
 }  // namespace ek

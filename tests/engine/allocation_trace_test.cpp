@@ -92,3 +92,15 @@ TEST_CASE("a replay counts from its part on, with what was there before") {
   CHECK(replay(events, 2).total == 0);
   CHECK(replay({}, 0).total == 0);
 }
+
+TEST_CASE("a trace sees one memory: the host's, which is also that of simt, or a GPU's") {
+  const Device simt{Device::Kind::simt}, gpu{Device::Kind::cuda}, other{Device::Kind::cuda, 1};
+  CHECK(AllocationTrace().sees(simt));
+  CHECK(AllocationTrace(simt).sees({}));
+  CHECK_FALSE(AllocationTrace(simt).sees(gpu));
+  const AllocationTrace trace(gpu);
+  CHECK(trace.sees(gpu));
+  CHECK_FALSE(trace.sees(other));
+  { const auto block = allocate({}, 100); }
+  CHECK(trace.events().empty());
+}
