@@ -29,17 +29,11 @@ double tolerance() {
 // The first element is `shift` elements past an aligned address: 1 rules packs out.
 template <class T>
 struct Shifted {
-  Shifted(std::vector<T> values, int shift) : shift(shift), memory(moved(values)) {}
+  Shifted(std::vector<T> values, int shift) : shift(shift), memory(shifted(values, shift)) {}
   const T* data() const { return memory.data() + shift; }
 
   int shift;
   Input<T> memory;
-
- private:
-  std::vector<T> moved(std::vector<T>& values) const {
-    values.insert(values.begin(), std::size_t(shift), T{});
-    return values;
-  }
 };
 
 template <class T>
