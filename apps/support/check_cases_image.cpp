@@ -64,15 +64,18 @@ std::vector<Window> windows(bool large) {
   if (large) return {{"32x32, 64 channels, 3x3 / 2", {64, 32, 32, 64}, {{3, 3}, {2, 2}, {1, 1}}}};
   return {{"one pixel", {1, 1, 1, 1}, {{1, 1}, {1, 1}, {0, 0}}},
           {"5x7, 3x3 / 2, padding 1", {2, 5, 7, 3}, {{3, 3}, {2, 2}, {1, 1}}},
-          {"batch 1, 7x4, 2x3 / 3x1", {1, 7, 4, 5}, {{2, 3}, {3, 1}, {0, 1}}}};
+          {"batch 1, 7x4, 2x3 / 3x1", {1, 7, 4, 5}, {{2, 3}, {3, 1}, {0, 1}}},
+          {"5x4, 8 channels, 3x3 / 2", {2, 5, 4, 8}, {{3, 3}, {2, 2}, {1, 1}}}};
 }
 
 }  // namespace
 
 std::vector<CheckCase> norm_cases(bool large) {
   std::vector<CheckCase> cases;
-  const std::vector<Shape> shapes = large ? std::vector<Shape>{{64, 32, 32, 64}}
-                                          : std::vector<Shape>{{5, 1}, {7, 3}, {2, 3, 5, 17}};
+  // The last one: more than 32 rows, and channels in whole packs of 16 bytes.
+  const std::vector<Shape> shapes =
+      large ? std::vector<Shape>{{64, 32, 32, 64}}
+            : std::vector<Shape>{{5, 1}, {7, 3}, {2, 3, 5, 17}, {2, 5, 4, 8}};
   for (const Shape& shape : shapes) {
     cases.push_back({"channel_stats",
                      shape.str(),
@@ -123,6 +126,13 @@ std::vector<CheckCase> pool_cases(bool large) {
          {normal(shape, 83)},
          [channels](const Tensors& in) { return Tensors{ops::subsample_pad(in[0], channels, 2)}; },
          {true}});
+  }
+  if (!large) {  // whole packs of channels before, between and after
+    cases.push_back({"subsample_pad",
+                     "2x5x4x16 to 32 channels, stride 2",
+                     {normal({2, 5, 4, 16}, 87)},
+                     [](const Tensors& in) { return Tensors{ops::subsample_pad(in[0], 32, 2)}; },
+                     {true}});
   }
   return cases;
 }

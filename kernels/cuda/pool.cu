@@ -45,6 +45,31 @@ struct Place {
 struct Windows : Pool2dShape {
   std::int64_t out_rows, out_columns;
   Windows(const Pool2dShape& s) : Pool2dShape(s), out_rows(s.out_h()), out_columns(s.out_w()) {}
+
+  // f(offset) for channel c of every pixel in the window of output pixel `out`, in row-major order.
+  template <class F>
+  __device__ void for_inputs(std::int64_t out, std::int64_t c, const F& f) const {
+    const Place of(out, out_rows, out_columns);
+    const Range rows = window(of.row, kernel_h, stride_h, pad_h, in_h);
+    const Range columns = window(of.column, kernel_w, stride_w, pad_w, in_w);
+    for (std::int64_t row = rows.begin; row < rows.end; ++row) {
+      for (std::int64_t column = columns.begin; column < columns.end; ++column) {
+        f(((of.image * in_h + row) * in_w + column) * channels + c);
+      }
+    }
+  }
+  // The same for the outputs whose windows hold input pixel `in`.
+  template <class F>
+  __device__ void for_outputs(std::int64_t in, std::int64_t c, const F& f) const {
+    const Place of(in, in_h, in_w);
+    const Range rows = windows_over(of.row, kernel_h, stride_h, pad_h, out_rows);
+    const Range columns = windows_over(of.column, kernel_w, stride_w, pad_w, out_columns);
+    for (std::int64_t row = rows.begin; row < rows.end; ++row) {
+      for (std::int64_t column = columns.begin; column < columns.end; ++column) {
+        f(((of.image * out_rows + row) * out_columns + column) * channels + c);
+      }
+    }
+  }
 };
 struct Subsampling : SubsampleShape {
   std::int64_t out_rows, out_columns, before;
@@ -136,25 +161,20 @@ struct MaxForward {
   std::int64_t* argmax;
   template <int N>
   __device__ void run(std::int64_t pixel, std::int64_t c) const {
-    const Place to(pixel, s.out_rows, s.out_columns);
-    const Range rows = window(to.row, s.kernel_h, s.stride_h, s.pad_h, s.in_h);
-    const Range columns = window(to.column, s.kernel_w, s.stride_w, s.pad_w, s.in_w);
     Pack<T, N> best = {};
     std::int64_t chosen[N] = {};
-    for (std::int64_t row = rows.begin; row < rows.end; ++row) {
-      for (std::int64_t column = columns.begin; column < columns.end; ++column) {
-        const std::int64_t at = ((to.image * s.in_h + row) * s.in_w + column) * s.channels + c;
-        const Pack<T, N> values = load_pack<N>(x + at);
-        const bool first = row == rows.begin && column == columns.begin;
+    bool first = true;
+    s.for_inputs(pixel, c, [&](std::int64_t at) {
+      const Pack<T, N> values = load_pack<N>(x + at);
 #pragma unroll
-        for (int j = 0; j < N; ++j) {
-          const T v = values.values[j], b = best.values[j];
-          if (!first && !(v > b || (v != v && b == b))) continue;
-          best.values[j] = v;
-          chosen[j] = at + j;
-        }
+      for (int j = 0; j < N; ++j) {
+        const T v = values.values[j], b = best.values[j];
+        if (!first && !(v > b || (v != v && b == b))) continue;
+        best.values[j] = v;
+        chosen[j] = at + j;
       }
-    }
+      first = false;
+    });
     store_pack<N>(y + pixel * s.channels + c, best);
 #pragma unroll
     for (int j = 0; j < N; ++j) argmax[pixel * s.channels + c + j] = chosen[j];
@@ -170,21 +190,14 @@ struct MaxScatter {
   T* dx;
   template <int N>
   __device__ void run(std::int64_t pixel, std::int64_t c) const {
-    const Place to(pixel, s.in_h, s.in_w);
-    const Range rows = windows_over(to.row, s.kernel_h, s.stride_h, s.pad_h, s.out_rows);
-    const Range columns = windows_over(to.column, s.kernel_w, s.stride_w, s.pad_w, s.out_columns);
     Pack<T, N> sum = {};
-    for (std::int64_t row = rows.begin; row < rows.end; ++row) {
-      for (std::int64_t column = columns.begin; column < columns.end; ++column) {
-        const std::int64_t from =
-            ((to.image * s.out_rows + row) * s.out_columns + column) * s.channels + c;
-        const Pack<T, N> values = load_pack<N>(dy + from);
+    s.for_outputs(pixel, c, [&](std::int64_t from) {
+      const Pack<T, N> values = load_pack<N>(dy + from);
 #pragma unroll
-        for (int j = 0; j < N; ++j) {
-          if (argmax[from + j] == pixel * s.channels + c + j) sum.values[j] += values.values[j];
-        }
+      for (int j = 0; j < N; ++j) {
+        if (argmax[from + j] == pixel * s.channels + c + j) sum.values[j] += values.values[j];
       }
-    }
+    });
     store_pack<N>(dx + pixel * s.channels + c, sum);
   }
 };
@@ -196,18 +209,12 @@ struct AvgForward {
   T* y;
   template <int N>
   __device__ void run(std::int64_t pixel, std::int64_t c) const {
-    const Place to(pixel, s.out_rows, s.out_columns);
-    const Range rows = window(to.row, s.kernel_h, s.stride_h, s.pad_h, s.in_h);
-    const Range columns = window(to.column, s.kernel_w, s.stride_w, s.pad_w, s.in_w);
     Pack<T, N> sum = {};
-    for (std::int64_t row = rows.begin; row < rows.end; ++row) {
-      for (std::int64_t column = columns.begin; column < columns.end; ++column) {
-        const Pack<T, N> more =
-            load_pack<N>(x + ((to.image * s.in_h + row) * s.in_w + column) * s.channels + c);
+    s.for_inputs(pixel, c, [&](std::int64_t from) {
+      const Pack<T, N> more = load_pack<N>(x + from);
 #pragma unroll
-        for (int j = 0; j < N; ++j) sum.values[j] += more.values[j];
-      }
-    }
+      for (int j = 0; j < N; ++j) sum.values[j] += more.values[j];
+    });
 #pragma unroll
     for (int j = 0; j < N; ++j) sum.values[j] *= T(1) / T(s.kernel_h * s.kernel_w);
     store_pack<N>(y + pixel * s.channels + c, sum);
@@ -221,20 +228,13 @@ struct AvgBackward {
   T* dx;
   template <int N>
   __device__ void run(std::int64_t pixel, std::int64_t c) const {
-    const Place to(pixel, s.in_h, s.in_w);
-    const Range rows = windows_over(to.row, s.kernel_h, s.stride_h, s.pad_h, s.out_rows);
-    const Range columns = windows_over(to.column, s.kernel_w, s.stride_w, s.pad_w, s.out_columns);
     const T scale = T(1) / T(s.kernel_h * s.kernel_w);
     Pack<T, N> sum = {};
-    for (std::int64_t row = rows.begin; row < rows.end; ++row) {
-      for (std::int64_t column = columns.begin; column < columns.end; ++column) {
-        const std::int64_t from =
-            ((to.image * s.out_rows + row) * s.out_columns + column) * s.channels + c;
-        const Pack<T, N> more = load_pack<N>(dy + from);
+    s.for_outputs(pixel, c, [&](std::int64_t from) {
+      const Pack<T, N> more = load_pack<N>(dy + from);
 #pragma unroll
-        for (int j = 0; j < N; ++j) sum.values[j] += scale * more.values[j];
-      }
-    }
+      for (int j = 0; j < N; ++j) sum.values[j] += scale * more.values[j];
+    });
     store_pack<N>(dx + pixel * s.channels + c, sum);
   }
 };

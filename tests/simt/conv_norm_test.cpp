@@ -21,12 +21,6 @@ struct Wishes {
 };
 
 template <class T>
-std::vector<T> shifted(std::vector<T> values, int shift) {
-  values.insert(values.begin(), std::size_t(shift), T{});
-  return values;
-}
-
-template <class T>
 void check(const Conv2dShape& conv, const Wishes& wish) {
   INFO(describe(conv) << ", normalizes " << wish.normalizes << ", relu " << wish.relu
                       << ", shortcut " << wish.shortcut << ", act " << wish.act << ", statistics "
@@ -38,10 +32,8 @@ void check(const Conv2dShape& conv, const Wishes& wish) {
   const int shift = wish.shift;
   const Input<T> y(shifted(random_numbers<T>(conv.input_size(), 1), shift), "y");
   const Input<T> shortcut(shifted(random_numbers<T>(conv.input_size(), 2), shift), "shortcut");
-  std::vector<float> variances = random_numbers<float>(conv.in_c, 4);
-  for (float& v : variances) v = 0.1f + v * v;
-  const Input<float> mean(random_numbers<float>(conv.in_c, 3), "mean"), var(variances, "var"),
-      gamma(random_numbers<float>(conv.in_c, 5), "gamma"),
+  const Input<float> mean(random_numbers<float>(conv.in_c, 3), "mean"),
+      var(variances(conv.in_c, 4), "var"), gamma(random_numbers<float>(conv.in_c, 5), "gamma"),
       beta(random_numbers<float>(conv.in_c, 6), "beta");
   const SimtPack<T> weight(conv, Conv2dPass::forward, random_numbers<float>(conv.weight_size(), 7));
   const NormConvInput<T> input{y.data() + shift, wish.shortcut ? shortcut.data() + shift : nullptr,
@@ -112,8 +104,7 @@ void check(const Conv2dShape& conv, const Wishes& wish) {
 
 TEMPLATE_TEST_CASE("simt norm_conv in one pass equals its parts", "", float, bf16) {
   using T = TestType;
-  for (const auto products : {FloatProducts::exact, FloatProducts::tf32}) {
-    if (std::is_same_v<T, bf16> && products == FloatProducts::tf32) continue;
+  for (const auto products : products_of<T>()) {
     const auto on = [&](Conv2dShape s, const Wishes& wish) {
       s.products = products;
       check<T>(s, wish);

@@ -48,7 +48,7 @@ struct Problem {
         dout(image(s.output_size(), 4)),
         out(image(s.output_size(), 5)),
         mean(random_numbers<float>(s.in_c, 6)),
-        var(variances(s.in_c)),
+        var(variances(s.in_c, 7)),
         gamma(random_numbers<float>(s.in_c, 8)),
         beta(random_numbers<float>(s.in_c, 9)),
         out_mean(random_numbers<float>(s.out_c, 10)),
@@ -57,15 +57,8 @@ struct Problem {
         act(activation()),
         weight(s, Conv2dPass::backward_data, random_numbers<float>(s.weight_size(), 13)) {}
 
-  static std::vector<float> variances(std::int64_t count) {
-    std::vector<float> values = random_numbers<float>(count, 7);
-    for (float& v : values) v = 0.1f + v * v;
-    return values;
-  }
   std::vector<T> image(std::int64_t size, std::uint32_t seed) const {
-    std::vector<T> values = random_numbers<T>(size, seed);
-    values.insert(values.begin(), std::size_t(wish.shift), T{});
-    return values;
+    return shifted(random_numbers<T>(size, seed), wish.shift);
   }
   std::vector<T> activation() const {
     Guarded<T> to(y.size(), "act");
@@ -198,8 +191,7 @@ void check(const Conv2dShape& conv, const Wishes& wish) {
 
 TEMPLATE_TEST_CASE("simt norm_conv cotangents in two passes equal their parts", "", float, bf16) {
   using T = TestType;
-  for (const auto products : {FloatProducts::exact, FloatProducts::tf32}) {
-    if (std::is_same_v<T, bf16> && products == FloatProducts::tf32) continue;
+  for (const auto products : products_of<T>()) {
     const auto on = [&](Conv2dShape s, const Wishes& wish) {
       s.products = products;
       check<T>(s, wish);

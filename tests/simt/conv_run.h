@@ -52,6 +52,20 @@ inline const char* function_of(Conv2dPass pass) {
                                        : "conv2d_backward_data";
 }
 
+// How a GPU multiplies numbers of T.
+template <class T>
+std::vector<FloatProducts> products_of() {
+  if (!std::is_same_v<T, float>) return {FloatProducts::exact};
+  return {FloatProducts::exact, FloatProducts::tf32};
+}
+
+// Of channels that are to be normalised: positive.
+inline std::vector<float> variances(std::int64_t count, std::uint32_t seed) {
+  std::vector<float> values = ek::test::random_numbers<float>(count, seed);
+  for (float& v : values) v = 0.1f + v * v;
+  return values;
+}
+
 template <class T>
 std::vector<T> values_of(const reference::Guarded<T>& buffer) {
   return std::vector<T>(buffer.data(), buffer.data() + buffer.size());
@@ -87,9 +101,9 @@ class SimtConv {
   explicit SimtConv(const reference::Case<T>& c, int shift = 0)
       : shape_(c.shape),
         shift_(shift),
-        x_(shifted(c.x), "x"),
-        x_tangent_(shifted(c.x_tangent), "x_tangent"),
-        dy_(shifted(c.dy), "dy"),
+        x_(shifted(values_of(c.x), shift), "x"),
+        x_tangent_(shifted(values_of(c.x_tangent), shift), "x_tangent"),
+        dy_(shifted(values_of(c.dy), shift), "dy"),
         weight_(values_of(c.weight)),
         weight_tangent_(values_of(c.weight_tangent)) {}
 
@@ -125,12 +139,6 @@ class SimtConv {
   }
 
  private:
-  std::vector<T> shifted(const reference::Guarded<T>& buffer) const {
-    std::vector<T> values = values_of(buffer);
-    values.insert(values.begin(), std::size_t(shift_), T{});
-    return values;
-  }
-
   Conv2dShape shape_;
   int shift_;
   Input<T> x_, x_tangent_, dy_;

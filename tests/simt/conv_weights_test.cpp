@@ -121,14 +121,11 @@ TEST_CASE("simt conv weight gradients: several tiles a block") {
 TEMPLATE_TEST_CASE("simt conv weight gradients: the rule, and tensors that are not aligned", "",
                    float, bf16) {
   using T = TestType;
-  const auto bits = [](const Conv2dShape& shape, std::string_view version, std::size_t shift) {
+  const auto bits = [](const Conv2dShape& shape, std::string_view version, int shift) {
     const Case<T> c(shape, ek::reference::ConvPath::best);
-    const auto shifted = [&](const ek::reference::Guarded<T>& values) {
-      std::vector<T> all = vector_of(values);
-      all.insert(all.begin(), shift, T{});
-      return all;
-    };
-    const ek::simt::test::Input<T> x(shifted(c.x), "x"), dy(shifted(c.dy), "dy");
+    using ek::simt::test::shifted;
+    const ek::simt::test::Input<T> x(shifted(vector_of(c.x), shift), "x"),
+        dy(shifted(vector_of(c.dy), shift), "dy");
     ek::simt::Guarded<Acc<T>> dweight(std::size_t(shape.weight_size()), "dweight");
     const std::size_t bytes = conv2d_workspace_bytes<Simt, T>(shape, Conv2dPass::backward_weights);
     ek::simt::Guarded<double> scratch((bytes + 7) / 8, "workspace");

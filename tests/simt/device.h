@@ -14,6 +14,14 @@ namespace ek::simt::test {
 template <class T>
 using Input = const Guarded<T>;
 
+// The values after `shift` elements of filling, so that in a buffer's memory, which is aligned,
+// they begin past an aligned address: 1 rules accesses of 16 bytes out.
+template <class T>
+std::vector<T> shifted(std::vector<T> values, int shift) {
+  values.insert(values.begin(), std::size_t(shift), T{});
+  return values;
+}
+
 // Runs `write` in all of some_orders(), each time on a fresh buffer of `size` elements of which it
 // writes those from `shift` on, and requires the same bits every time. Returns them.
 template <class T>

@@ -24,13 +24,8 @@ constexpr std::int64_t kCounts[] = {1, 7, 1003, 4099};
 template <class T>
 constexpr double kTolerance = 4 * double(std::numeric_limits<T>::epsilon());
 
-// `shift` elements into the buffer: all versions serve 0, the plain one alone serves 1.
-template <class T>
-std::vector<T> shifted(std::vector<T> values, int shift) {
-  values.insert(values.begin(), std::size_t(shift), T{});
-  return values;
-}
-
+// Buffers begin `shift` elements past an aligned address: all versions serve 0, the plain one alone
+// serves 1.
 template <class T>
 std::vector<T> simt_unary(Unary op, const std::vector<T>& x, int shift) {
   return in_all_versions<T>("unary", x.size(), shift, [&](T* y) {

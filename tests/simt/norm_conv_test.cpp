@@ -271,6 +271,14 @@ void check(const Run& run) {
   }
 }
 
+// By the rule, which fuses where that serves, and as the kernels of norm.h and conv.h one by one.
+template <class T, class Run>
+void check_rule_and_plain(std::string_view function, const Run& run) {
+  check<T>(run);
+  const ScopedVersion plain(function, "plain");
+  check<T>(run);
+}
+
 }  // namespace
 
 TEMPLATE_TEST_CASE("simt norm_conv: values", "", float, double, bf16) {
@@ -280,9 +288,7 @@ TEMPLATE_TEST_CASE("simt norm_conv: values", "", float, double, bf16) {
     for (const bool all : {false, true}) {
       INFO(c.name << ", " << (all ? "all outputs" : "out alone"));
       const auto run = [&]<class B>() { return forward<B, T>(u, all && c.normalizes, all); };
-      check<T>(run);  // by the rule: in one pass where that serves
-      const ScopedVersion plain("norm_conv_forward", "plain");
-      check<T>(run);
+      check_rule_and_plain<T>("norm_conv_forward", run);
     }
   }
 }
@@ -295,9 +301,7 @@ TEMPLATE_TEST_CASE("simt norm_conv: cotangents", "", float, double, bf16) {
     for (const VjpOf& of : kVjps) {
       INFO(c.name << ", " << of.name);
       const auto run = [&]<class B>() { return vjp<B, T>(u, left, of); };
-      check<T>(run);  // by the rule: in two passes where that serves
-      const ScopedVersion plain("norm_conv_vjp", "plain");
-      check<T>(run);
+      check_rule_and_plain<T>("norm_conv_vjp", run);
     }
   }
 }
@@ -311,9 +315,7 @@ TEMPLATE_TEST_CASE("simt norm_conv: tangents", "", float, double, bf16) {
       if (!c.normalizes && !of.y && !of.weight) continue;
       INFO(c.name << ", " << of.name);
       const auto run = [&]<class B>() { return jvp<B, T>(u, left, of); };
-      check<T>(run);  // by the rule: in one pass where that serves
-      const ScopedVersion plain("norm_conv_jvp", "plain");
-      check<T>(run);
+      check_rule_and_plain<T>("norm_conv_jvp", run);
     }
   }
 }

@@ -11,13 +11,6 @@ using ek::bf16;
 
 namespace {
 
-// `shift` elements past an aligned address: 1 rules packs out.
-template <class T>
-std::vector<T> shifted(std::vector<T> values, int shift) {
-  values.insert(values.begin(), std::size_t(shift), T{});
-  return values;
-}
-
 // One pass of `function` from x to y on both sides: run(tag, from, to). All versions must give the
 // same bits.
 template <class From, class To, class F>

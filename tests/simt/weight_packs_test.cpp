@@ -163,17 +163,13 @@ struct State {
   }
 };
 
-std::vector<float> shifted(std::vector<float> values, std::int64_t shift) {
-  values.insert(values.begin(), std::size_t(shift), 0.0F);
-  return values;
-}
 std::vector<float> gradient(const Model& model, int n) {
   return random_numbers<float>(model.count, std::uint32_t(10 + n));
 }
 
 // All steps on the executor; buffers start `shift` elements past an aligned address.
 template <class T>
-State run_simt(Kind kind, const Model& model, std::int64_t shift) {
+State run_simt(Kind kind, const Model& model, int shift) {
   const std::vector<float> start = random_numbers<float>(model.count, 1);
   const std::vector<float> moments(std::size_t(model.count), kind == Kind::adam ? 0.0F : NAN);
   Guarded<float> p(shifted(start, shift), "parameters"), m(shifted(moments, shift), "first"),
