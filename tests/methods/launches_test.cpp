@@ -117,7 +117,7 @@ TEST_CASE("a step of ResNet-32 is few launches", "[launches]") {
   for (DType dtype : {DType::float32, DType::bfloat16}) {
     INFO(name_of(dtype));
     Steps steps(simt, dtype);
-    CHECK(launches([&] { steps.plain(); }) == 197);
-    CHECK(launches([&] { steps.difficulty(); }) == 591);
+    CHECK(launches([&] { steps.plain(); }) == 177);
+    CHECK(launches([&] { steps.difficulty(); }) == 531);
   }
 }
