@@ -81,10 +81,7 @@ struct Steps {
     buffers = new_buffers;
   }
 
-  void apply(const Params& gradient) {
-    const Params flat = gradient.is_flat() ? gradient : gradient.flattened(MemoryUse::gradients);
-    sgd.step(params, flat, 0.1, segments);
-  }
+  void apply(const Params& gradient) { sgd.step(params, flat_gradient(gradient), 0.1, segments); }
 
   Device device;
   std::unique_ptr<const Model> model;
