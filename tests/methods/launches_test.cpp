@@ -115,6 +115,7 @@ TEST_CASE("a step of ResNet-32 is few launches", "[launches]") {
     INFO(name_of(dtype));
     Steps steps(simt, dtype);
     CHECK(launches([&] { steps.plain(); }) == 177);
-    CHECK(launches([&] { steps.difficulty(); }) == 531);
+    // Made of the same ops in either type; one of them is enough, as it takes seconds.
+    if (dtype == DType::bfloat16) CHECK(launches([&] { steps.difficulty(); }) == 531);
   }
 }
