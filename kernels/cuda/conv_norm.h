@@ -2,7 +2,8 @@
 // norm_conv (kernels/norm_conv.h) in the fewest passes over the images. Forward and tangent are
 // one: the convolution normalises what it reads and takes the statistics of what it writes, which a
 // second, small kernel merges. The cotangents are two: backward data, with the derivatives of the
-// statistics on one side and of the activation on the other, and the weight gradient.
+// statistics on one side and of the activation on the other, and the weight gradient; a third,
+// small kernel finishes the sums of both.
 #include "kernels/cuda/conv_weights.h"
 #include "kernels/cuda/primitives.cuh"
 #include "kernels/norm_conv.h"
