@@ -10,10 +10,10 @@
 namespace ek {
 
 // What this thread puts on the queue of a device beside the CPU while the trace lives: kernels by
-// name, copies and fills. On a GPU each would be a node of a captured step, which costs about a
-// microsecond however little it does; so their number is held under a budget (docs/cuda.md). The
-// kernels of the simt device are seen, which are those of a GPU; a GPU's own are not. Traces nest:
-// the innermost one sees.
+// name, copies and fills. On a GPU each would be a node of a captured step, which has its cost
+// however little it does; so their number is held under a budget (docs/cuda.md). The kernels of the
+// simt device are seen, which are those of a GPU; a GPU's own are not. Traces nest: the innermost
+// one sees.
 class LaunchTrace {
  public:
   struct Launch {

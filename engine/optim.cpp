@@ -34,6 +34,10 @@ void overwrite(const char* who, Tensor& parameters, const Step& step,
 
 }  // namespace
 
+Params flat_gradient(const Params& gradient) {
+  return gradient.is_flat() ? gradient : gradient.flattened(MemoryUse::gradients);
+}
+
 void Optimizer::step(Params& params, const Params& gradient, const Number& lr,
                      std::span<const kernels::OptimSegment> segments, const Tensor& steps_before) {
   require_same_structure(params, gradient, name());

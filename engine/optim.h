@@ -33,6 +33,9 @@ bool matches_group_pattern(std::string_view pattern, std::string_view name);
 std::vector<kernels::OptimSegment> optimizer_segments(const Params& params, double weight_decay,
                                                       const std::vector<GroupSpec>& groups);
 
+// A gradient as Optimizer::step takes it: itself where it is flat, else gathered into one buffer.
+Params flat_gradient(const Params& gradient);
+
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
 // Updates flat parameters in place by their gradient: float32 or float64, spec data-protocol 6.1.

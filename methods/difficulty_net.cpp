@@ -68,10 +68,12 @@ class DifficultyNetMethod final : public Method {
     auto train = linearize(problem.train_losses, state.params);  // forward on the train batch
 
     StepReport report;
-    const MetaGradient meta = meta_direction(problem, train, state.params, report);
-    update_net(meta);  // Eq. 10
+    const DifficultyPass now = net_.pass(theta_, accuracy_);
+    const MetaGradient meta =
+        meta_direction(problem, train, state.params, now.class_weights, report);
+    update_net(now, meta);  // Eq. 10
 
-    const Tensor weights = class_weights(net_.difficulty(theta_, accuracy_));
+    const Tensor weights = net_.pass(theta_, accuracy_).class_weights;
     const Tensor cotangent = loss_cotangent(weights, context.train.labels);
     const Tensor loss = ops::sum(ops::mul(train.value(), cotangent));
     const Params buffers = train.aux().buffers;
@@ -143,20 +145,19 @@ class DifficultyNetMethod final : public Method {
   // change no parameter.
   MetaGradient meta_direction(const BilevelProblem& problem,
                               const Linearization<TrainOutputs>& train, const Params& params,
-                              StepReport& report) const {
+                              const Tensor& weights, StepReport& report) const {
     if (estimator_ == Estimator::detached) {
       return {{}, Tensor::zeros(accuracy_.shape(), accuracy_.dtype(), accuracy_.device())};
     }
-    const Tensor weights = class_weights(net_.difficulty(theta_, accuracy_));
     MetaGradient meta = meta_gradient(estimator_, problem, train, params, weights);
     report.push_back({"meta_loss", number(meta.meta_loss)});
     return meta;
   }
 
-  void update_net(const MetaGradient& meta) {
+  void update_net(const DifficultyPass& now, const MetaGradient& meta) {
     const Params gradient =
-        grad([&](const Params& theta) { return net_objective(theta, meta); }, theta_);
-    adam_.step(theta_, gradient.flattened(MemoryUse::gradients), meta_lr_, adam_segments_);
+        net_.gradient(theta_, accuracy_, now, meta.class_weights, target_, lambda_);
+    adam_.step(theta_, gradient, meta_lr_, adam_segments_);
   }
 
   Tensor net_objective(const Params& theta, const MetaGradient& meta) const {

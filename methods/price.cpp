@@ -83,8 +83,7 @@ void try_training(const Task& task, const StepSizes& sizes, AllocationTrace& tra
                             .meta = task.has_meta ? &meta : nullptr,
                             .apply =
                                 [&](const Params& gradient) {
-                                  optimizer.step(state.params,
-                                                 gradient.flattened(MemoryUse::gradients),
+                                  optimizer.step(state.params, flat_gradient(gradient),
                                                  learning_rate, segments);
                                 },
                             .class_accuracy = {}};

@@ -140,8 +140,7 @@ class Trainer {
                         .meta = meta,
                         .apply =
                             [&](const Params& gradient) {
-                              optimizer_.step(point_.state.params,
-                                              gradient.flattened(MemoryUse::gradients),
+                              optimizer_.step(point_.state.params, flat_gradient(gradient),
                                               task_.learning_rate(point_.step), segments_);
                             },
                         .class_accuracy = [&] { return task_.meta_accuracy(point_.state); }};

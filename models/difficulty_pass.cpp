@@ -3,6 +3,7 @@
 #include "engine/dispatch.h"
 #include "engine/functional.h"
 #include "engine/fused.h"
+#include "engine/optim.h"
 #include "engine/profiler.h"
 #include "kernels/difficulty.h"
 #include "models/difficulty_net.h"
@@ -67,8 +68,7 @@ Params DifficultyNet::gradient(const Params& params, const Tensor& class_accurac
       return difficulty_objective(difficulty(p, class_accuracy), class_accuracy, weight_gradient,
                                   target, lambda);
     };
-    const Params gradient = grad(objective, params);
-    return gradient.is_flat() ? gradient : gradient.flattened(MemoryUse::gradients);
+    return flat_gradient(grad(objective, params));
   }
   const LayerScope layer("difficulty_net");
   const PhaseScope phase(Phase::backward);

@@ -114,8 +114,7 @@ class DataBench {
                               .meta = task_.has_meta ? &batches.meta : nullptr,
                               .apply =
                                   [&](const Params& gradient) {
-                                    optimizer_.step(state_.params,
-                                                    gradient.flattened(MemoryUse::gradients),
+                                    optimizer_.step(state_.params, flat_gradient(gradient),
                                                     learning_rate, segments_);
                                   },
                               .class_accuracy = {}};

@@ -114,8 +114,7 @@ class Bench {
                               .meta = &meta_[slot],
                               .apply =
                                   [&](const Params& gradient) {
-                                    optimizer_.step(state_.params,
-                                                    gradient.flattened(MemoryUse::gradients),
+                                    optimizer_.step(state_.params, flat_gradient(gradient),
                                                     learning_rate, segments_);
                                   },
                               .class_accuracy = [&] { return class_accuracy(); }};

@@ -41,13 +41,11 @@ struct MergeTangentSums : MergeSums {
   }
 };
 
-// One warp, one channel: a lane merges every 32nd tile in order, then a tree over the lanes; in
+// One warp, one channel c: a lane merges every 32nd tile in order, then a tree over the lanes; in
 // double.
 template <class Rule>
-__global__ void __launch_bounds__(kMergeThreads)
-    merge_tiles(std::int64_t tiles, TilePairs of, Rule rule) {
+__device__ void merge_channel(std::int64_t tiles, const TilePairs& of, const Rule& rule, int c) {
   const int lane = int(threadIdx.x) % 32;
-  const int c = int(blockIdx.x) * (kMergeThreads / 32) + int(threadIdx.x) / 32;
   if (c >= of.channels) return;
   double rows = 0, total[2] = {0, 0};
   const auto merge = [&](double more_rows, const double(&more)[2]) {
@@ -67,6 +65,12 @@ __global__ void __launch_bounds__(kMergeThreads)
     merge(more_rows, more);
   }
   if (lane == 0) rule.finish(c, rows, total);
+}
+
+template <class Rule>
+__global__ void __launch_bounds__(kMergeThreads)
+    merge_tiles(std::int64_t tiles, TilePairs of, Rule rule) {
+  merge_channel(tiles, of, rule, int(blockIdx.x) * (kMergeThreads / 32) + int(threadIdx.x) / 32);
 }
 
 template <class Rule>

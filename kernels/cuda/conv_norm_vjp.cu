@@ -2,11 +2,9 @@
 // prologue and the epilogue of conv_norm_vjp.cuh, and the weight gradient.
 #include "kernels/cuda/conv_norm.h"
 
-#include <algorithm>
-
 #include "kernels/cuda/conv_norm_merge.cuh"
 #include "kernels/cuda/conv_norm_run.cuh"
-#include "kernels/cuda/conv_weights.h"
+#include "kernels/cuda/conv_weights_sum.cuh"
 #include "kernels/cuda/scratch.h"
 
 namespace ek::kernels::EK_TARGET {
@@ -42,6 +40,16 @@ struct MergeCotangentSums : MergeSums {
   }
 };
 
+// What both passes left, in one launch: the first blocks merge the tiles' sums, a warp a channel,
+// and the others add up the weight gradient.
+__global__ void __launch_bounds__(kSumBlock)
+    finish_vjp(std::int64_t tiles, TilePairs pairs, MergeCotangentSums rule, int merging,
+               SplitSum sum) {
+  const int block = int(blockIdx.x);
+  if (block >= merging) return add_splits(sum, block - merging);
+  merge_channel(tiles, pairs, rule, block * (kSumBlock / 32) + int(threadIdx.x) / 32);
+}
+
 }  // namespace
 
 template <class T>
@@ -56,8 +64,8 @@ template <class T>
 std::size_t fused_norm_conv_vjp_workspace_bytes(const NormConvShape& shape) {
   const Conv2dShape& s = shape.conv;
   return padded_bytes<T>(s.output_size()) +
-         std::max(padded_bytes<unsigned char>(bytes_of_pairs(backward_plan<T>(s).tiles(), s.in_c)),
-                  backward_weights_workspace_bytes<T>(s));
+         padded_bytes<unsigned char>(bytes_of_pairs(backward_plan<T>(s).tiles(), s.in_c)) +
+         backward_weights_workspace_bytes<T>(s);
 }
 
 template <class T>
@@ -78,11 +86,9 @@ void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormCo
   const bool statistics = cotangents.dout_mean != nullptr;
   T* const stored = statistics ? scratch.take<T>(s.output_size()) : nullptr;
   const std::int64_t tiles = backward_plan<T>(s).tiles();
-  // Merged before the weight gradient takes the same workspace.
-  Scratch for_pairs(scratch.rest(), "norm_conv_vjp, fused: a larger workspace expected");
   const std::int64_t bytes = bytes_of_pairs(tiles, s.in_c);
   const TilePairs pairs =
-      pairs_in({for_pairs.take<unsigned char>(bytes), std::size_t(bytes)}, tiles, s.in_c);
+      pairs_in({scratch.take<unsigned char>(bytes), std::size_t(bytes)}, tiles, s.in_c);
 
   ConvProblem p = backward_problem<T>(s, cotangents.dout, gradients.dy);
   const StatsPrologue<T> prologue{statistics ? saved.out : nullptr,
@@ -100,23 +106,24 @@ void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormCo
         ActivationEpilogue<T>{pairs, input, saved.act, cotangents.dact, gradients.dy,
                               gradients.dshortcut, float(shape.eps), shape.relu, vectors});
   });
-  launch_merge(stream, tiles, pairs,
-               MergeCotangentSums{{},
-                                  input.var,
-                                  input.gamma,
-                                  shape.eps,
-                                  gradients.dmean,
-                                  gradients.dvar,
-                                  gradients.dgamma,
-                                  gradients.dbeta});
 
   const T* dout = statistics ? stored : cotangents.dout;
-  if (saved.act) {
-    conv2d_backward_weights<Backend, T>(stream, s, saved.act, dout, gradients.dweight,
-                                        scratch.rest());
-  } else {
-    norm_backward_weights<T>(stream, shape, input, dout, gradients.dweight, scratch.rest());
-  }
+  const SplitSum sum = saved.act ? backward_weights_to_sum<T>(stream, s, saved.act, dout,
+                                                              gradients.dweight, scratch.rest())
+                                 : norm_backward_weights<T>(stream, shape, input, dout,
+                                                            gradients.dweight, scratch.rest());
+  constexpr int warps = kSumBlock / 32;
+  const int merging = (pairs.channels + warps - 1) / warps;
+  const MergeCotangentSums rule{{},
+                                input.var,
+                                input.gamma,
+                                shape.eps,
+                                gradients.dmean,
+                                gradients.dvar,
+                                gradients.dgamma,
+                                gradients.dbeta};
+  launch<&finish_vjp>({dim3(unsigned(merging) + blocks_of(sum)), dim3(kSumBlock), 0, stream}, tiles,
+                      pairs, rule, merging, sum);
 }
 
 template decltype(fuses_norm_conv_vjp<float>) fuses_norm_conv_vjp<float>;

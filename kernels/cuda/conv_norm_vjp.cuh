@@ -55,7 +55,7 @@ struct StatsPrologue {
 //   g = mask (d + dact)     mask = act > 0 (1 without ReLU), act as stored
 //   dshortcut = g     dy = gamma g / sqrt(var + eps)
 //
-// and of each channel the sums of g and of g (y - mean) over the tile, from which merge_tiles makes
+// and of each channel the sums of g and of g (y - mean) over the tile, from which finish_vjp makes
 // the cotangents of mean, var, gamma and beta. A thread stays with its piece of channels: it sums
 // in registers over its pixels, in order; then come the lanes of a warp, in a tree, and the warps.
 template <class T>

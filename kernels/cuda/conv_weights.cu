@@ -53,6 +53,29 @@ bool takes_mma(const Conv2dShape& s) {
   return served && (named < 0 ? wanted : named == mma);
 }
 
+template <class T>
+SplitSum run(Stream stream, const Conv2dShape& s, const T* x, const T* dy, Acc<T>* dweight,
+             Workspace workspace) {
+  check_shape(s, "conv2d_backward_weights");
+  if (takes_mma<T>(s)) {
+    if constexpr (Products<T>::any) {
+      using P = Products<T>;
+      return s.products == FloatProducts::tf32
+                 ? run_mma<typename P::Rounded>(stream, s, x, dy, dweight, workspace,
+                                                NoWindowPrologue())
+                 : run_mma<typename P::Exact>(stream, s, x, dy, dweight, workspace,
+                                              NoWindowPrologue());
+    }
+  }
+  launch<&gradient_plain<T>>(for_items(s.weight_size(), stream), PlainShape(s), s.weight_size(), x,
+                             dy, dweight);
+  return {};
+}
+
+__global__ void __launch_bounds__(kSumBlock) sum_splits(SplitSum sum) {
+  add_splits(sum, int(blockIdx.x));
+}
+
 }  // namespace
 
 template <class T>
@@ -68,25 +91,23 @@ template decltype(backward_weights_workspace_bytes<double>)
     backward_weights_workspace_bytes<double>;
 template decltype(backward_weights_workspace_bytes<bf16>) backward_weights_workspace_bytes<bf16>;
 
+template <class T>
+SplitSum backward_weights_to_sum(Stream stream, const Conv2dShape& s, const T* x, const T* dy,
+                                 float* dweight, Workspace workspace) {
+  return run<T>(stream, s, x, dy, dweight, workspace);
+}
+template decltype(backward_weights_to_sum<float>) backward_weights_to_sum<float>;
+template decltype(backward_weights_to_sum<bf16>) backward_weights_to_sum<bf16>;
+
 }  // namespace EK_TARGET
 
 template <class B, class T>
 void conv2d_backward_weights(Stream stream, const Conv2dShape& s, const T* x, const T* dy,
                              Acc<T>* dweight, Workspace workspace) {
   using namespace EK_TARGET;
-  check_shape(s, "conv2d_backward_weights");
-  if (takes_mma<T>(s)) {
-    if constexpr (Products<T>::any) {
-      s.products == FloatProducts::tf32
-          ? run_mma<typename Products<T>::Rounded>(stream, s, x, dy, dweight, workspace,
-                                                   NoWindowPrologue())
-          : run_mma<typename Products<T>::Exact>(stream, s, x, dy, dweight, workspace,
-                                                 NoWindowPrologue());
-    }
-    return;
-  }
-  launch<&gradient_plain<T>>(for_items(s.weight_size(), stream), PlainShape(s), s.weight_size(), x,
-                             dy, dweight);
+  const SplitSum sum = run<T>(stream, s, x, dy, dweight, workspace);
+  if (sum.weights == 0) return;
+  launch<&sum_splits>({dim3(blocks_of(sum)), dim3(kSumBlock), 0, stream}, sum);
 }
 
 using EK_TARGET::Backend;

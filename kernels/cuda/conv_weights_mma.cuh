@@ -278,26 +278,5 @@ __global__ void __launch_bounds__(Block::threads)
   }
 }
 
-// dweight = the sum of partials [splits, weights] in a fixed order: 8 threads a weight take every
-// eighth split, and their sums are added in turn.
-constexpr int kSumWeights = 32, kSumThreads = 8;
-__global__ void __launch_bounds__(kSumWeights* kSumThreads)
-    sum_splits(std::int64_t weights, int splits, const float* partials, float* dweight) {
-  EK_SHARED(part, float[kSumThreads][kSumWeights]);
-  const int column = int(threadIdx.x) % kSumWeights, first = int(threadIdx.x) / kSumWeights;
-  const std::int64_t weight = std::int64_t(blockIdx.x) * kSumWeights + column;
-  float sum = 0;
-  if (weight < weights) {
-    for (int split = first; split < splits; split += kSumThreads) {
-      sum += partials[split * weights + weight];
-    }
-  }
-  part[first][column] = sum;
-  __syncthreads();
-  if (first > 0 || weight >= weights) return;
-  for (int i = 1; i < kSumThreads; ++i) sum += part[i][column];
-  dweight[weight] = sum;
-}
-
 }  // namespace
 }  // namespace ek::kernels::EK_TARGET

@@ -1,6 +1,7 @@
 #pragma once
 // Picks the block of conv_weights_mma.cuh for a shape, and launches it.
 #include "kernels/cuda/conv_weights_mma.cuh"
+#include "kernels/cuda/conv_weights_sum.cuh"
 #include "kernels/cuda/scratch.h"
 
 namespace ek::kernels::EK_TARGET {
@@ -41,12 +42,12 @@ std::size_t partial_bytes(const Conv2dShape& s) {
   });
 }
 
-// `aligned`: what the prologue reads beside x is.
+// All but the sum over the splits. `aligned`: what the prologue reads beside x is.
 template <class Product, class Prologue>
-void run_mma(Stream stream, const Conv2dShape& s, const typename Product::Element* x,
-             const typename Product::Element* dy, float* dweight, Workspace workspace,
-             const Prologue& prologue, bool aligned = true) {
-  with_block(s, [&]<class Block>() {
+SplitSum run_mma(Stream stream, const Conv2dShape& s, const typename Product::Element* x,
+                 const typename Product::Element* dy, float* dweight, Workspace workspace,
+                 const Prologue& prologue, bool aligned = true) {
+  return with_block(s, [&]<class Block>() -> SplitSum {
     GradientPlan p = gradient_plan<Product, Block>(s);
     p.packed_x &= aligned && aligned_to_16(x);
     p.packed_dy &= aligned_to_16(dy);
@@ -57,10 +58,8 @@ void run_mma(Stream stream, const Conv2dShape& s, const typename Product::Elemen
     launch<&gradient_mma<Product, Block, Prologue>>(
         {grid, dim3(Block::threads), std::size_t(p.shared_bytes), stream}, p, x, dy, partials,
         prologue);
-    if (p.splits == 1) return;
-    const auto blocks = unsigned((p.weights + kSumWeights - 1) / kSumWeights);
-    launch<&sum_splits>({dim3(blocks), dim3(kSumWeights * kSumThreads), 0, stream}, p.weights,
-                        p.splits, partials, dweight);
+    if (p.splits == 1) return {};
+    return {p.weights, p.splits, partials, dweight};
   });
 }
 

@@ -34,7 +34,8 @@ std::string file_text(const std::string& path) {
 // The functions that engine/ops.h declares.
 std::set<std::string> declared_ops() {
   const std::string text = file_text("engine/ops.h");
-  const std::regex declaration(R"(\n(?:Tensor|ChannelStats|PreNorm|NormConv) (\w+)\()");
+  const std::regex declaration(
+      R"(\n(?:Tensor|ChannelStats|PreNorm|NormConv|PooledLinear) (\w+)\()");
   std::set<std::string> names;
   for (std::sregex_iterator it(text.begin(), text.end(), declaration), end; it != end; ++it) {
     names.insert((*it)[1]);

@@ -81,10 +81,7 @@ struct Steps {
     buffers = new_buffers;
   }
 
-  void apply(const Params& gradient) {
-    const Params flat = gradient.is_flat() ? gradient : gradient.flattened(MemoryUse::gradients);
-    sgd.step(params, flat, 0.1, segments);
-  }
+  void apply(const Params& gradient) { sgd.step(params, flat_gradient(gradient), 0.1, segments); }
 
   Device device;
   std::unique_ptr<const Model> model;
@@ -117,7 +114,8 @@ TEST_CASE("a step of ResNet-32 is few launches", "[launches]") {
   for (DType dtype : {DType::float32, DType::bfloat16}) {
     INFO(name_of(dtype));
     Steps steps(simt, dtype);
-    CHECK(launches([&] { steps.plain(); }) == 197);
-    CHECK(launches([&] { steps.difficulty(); }) == 591);
+    CHECK(launches([&] { steps.plain(); }) == 177);
+    // Made of the same ops in either type; one of them is enough, as it takes seconds.
+    if (dtype == DType::bfloat16) CHECK(launches([&] { steps.difficulty(); }) == 531);
   }
 }
