@@ -6,6 +6,7 @@
 #include <cuda_runtime_api.h>
 
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include "kernels/cuda/failure.h"
@@ -38,15 +39,30 @@ Gpus ask_driver() {
                  : fmt::format("{} ({})", cudaGetErrorString(status), cudaGetErrorName(status))};
 }
 
-// One queue for each GPU, made at its first use and kept: memory may come back at exit.
-cudaStream_t queue_of(int gpu) {
+struct Queue {
+  cudaStream_t stream = nullptr;
+  std::thread::id captured_by;  // no thread outside of captures
+};
+
+// One queue for each GPU, made at its first use and kept: memory may come back at exit. f(queue)
+// runs under a lock.
+template <class F>
+auto with_queue(int gpu, F&& f) {
   static std::mutex mutex;
-  static std::vector<cudaStream_t> queues;
+  static std::vector<Queue> queues;
   const std::lock_guard lock(mutex);
   if (queues.empty()) queues.resize(std::size_t(gpus().count));
-  cudaStream_t& queue = queues.at(std::size_t(gpu));
-  if (!queue) check(cudaStreamCreateWithFlags(&queue, cudaStreamNonBlocking), "cudaStreamCreate");
-  return queue;
+  Queue& queue = queues.at(std::size_t(gpu));
+  if (!queue.stream) {
+    check(cudaStreamCreateWithFlags(&queue.stream, cudaStreamNonBlocking), "cudaStreamCreate");
+  }
+  require(queue.captured_by == std::thread::id() || queue.captured_by == std::this_thread::get_id(),
+          "cuda: GPU {} is in a capture of another thread", gpu);
+  return f(queue);
+}
+
+cudaStream_t queue_of(int gpu) {
+  return with_queue(gpu, [](const Queue& queue) { return queue.stream; });
 }
 
 cudaStream_t used_queue(int gpu) {
@@ -79,6 +95,12 @@ void use(int gpu) {
 
 void* stream() {
   return current < 0 ? nullptr : queue_of(current);
+}
+
+void reserve_for_capture(int gpu, bool reserve) {
+  with_queue(gpu, [&](Queue& queue) {
+    queue.captured_by = reserve ? std::this_thread::get_id() : std::thread::id();
+  });
 }
 
 void* allocate(int gpu, std::size_t bytes) {
@@ -196,6 +218,9 @@ void use(int) {
 }
 void* stream() {
   return nullptr;
+}
+void reserve_for_capture(int, bool) {
+  none();
 }
 void* allocate(int, std::size_t) {
   none();

@@ -23,6 +23,9 @@ void use(int gpu);
 // All threads share it, so that a block of memory that one of them gives back, or a tensor that it
 // hands on, is in order for the next without a wait.
 void* stream();
+// From `true` to `false` the queue is this thread's: a capture would record what others put on it,
+// so that they get an Error.
+void reserve_for_capture(int gpu, bool reserve);
 
 // Memory of a GPU, aligned to 256 bytes, not initialised; null where there is no more of it. May be
 // asked for during a capture (engine/graph.h).

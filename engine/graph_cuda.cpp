@@ -93,13 +93,17 @@ class CudaRecorder final : public GraphRecorder {
   }
 
   void begin() override {
-    check(cudaStreamBeginCapture(queue(), cudaStreamCaptureModeThreadLocal),
-          "cudaStreamBeginCapture");
+    cuda::reserve_for_capture(gpu_, true);
+    const cudaError_t status = cudaStreamBeginCapture(queue(), cudaStreamCaptureModeThreadLocal);
+    if (status != cudaSuccess) cuda::reserve_for_capture(gpu_, false);
+    check(status, "cudaStreamBeginCapture");
   }
 
   GraphContents end() override {
     cudaGraph_t graph = nullptr;
-    check(cudaStreamEndCapture(queue(), &graph), "cudaStreamEndCapture");
+    const cudaError_t status = cudaStreamEndCapture(queue(), &graph);
+    cuda::reserve_for_capture(gpu_, false);
+    check(status, "cudaStreamEndCapture");
     const std::unique_ptr<CUgraph_st, void (*)(cudaGraph_t)> owner(
         graph, [](cudaGraph_t each) { cudaGraphDestroy(each); });
     GraphContents contents = contents_of(graph);
@@ -110,6 +114,7 @@ class CudaRecorder final : public GraphRecorder {
   void abandon() noexcept override {
     cudaGraph_t graph = nullptr;
     cudaStreamEndCapture(queue(), &graph);
+    cuda::reserve_for_capture(gpu_, false);
     if (graph) cudaGraphDestroy(graph);
     cudaGetLastError();  // forgotten: what went wrong has been thrown already
   }

@@ -268,6 +268,20 @@ Params add_scaled(const Params& params, const Number& scale, const Params& direc
   return params.over(sum);
 }
 
+void assign(Params& to, const Params& from) {
+  require_same_structure(to, from, "assign");
+  const auto copy = [](Tensor x, const Tensor& y) {
+    require(x.dtype() == y.dtype() && x.device() == y.device(),
+            "assign: {} on {} cannot take {} on {}", name_of(x.dtype()), x.device().str(),
+            name_of(y.dtype()), y.device().str());
+    copy_memory(x.device(), x.mutable_raw("assign"), y.device(), y.raw(), y.bytes());
+  };
+  if (to.is_flat() && from.is_flat()) return copy(to.flat(), from.flat());
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    copy(to.entries()[i].tensor, from.entries()[i].tensor);
+  }
+}
+
 double dot(const Params& a, const Params& b) {
   require_same_structure(a, b, "dot");
   double total = 0;

@@ -81,6 +81,10 @@ void require_same_structure(const Params& a, const Params& b, std::string_view w
 // params + scale * direction: a virtual step. One pass over flat buffers; recorded tensor by tensor
 // when an active tape tracks any of them.
 Params add_scaled(const Params& params, const Number& scale, const Params& direction);
+// Writes the values of `from` into the memory of `to`, where others (captured graphs, views) find
+// them: a copy for flat buffers, else one a tensor. Same structure, dtype and device; Error while
+// a tape holds one of them.
+void assign(Params& to, const Params& from);
 // Sum of products over all tensors, in float64, fixed order. Not recorded.
 double dot(const Params& a, const Params& b);
 double norm(const Params& a);

@@ -21,8 +21,8 @@ void broadcast(Stream stream, const BroadcastShape& shape, const T* small, T* la
 template <class B, class T>
 void sum_to(Stream stream, const BroadcastShape& shape, const T* large, T* small);
 
-// out[i] = values[index[i]] for rows of `width`: values [count_values, width], out [count, width]. T may
-// also be int64.
+// out[i] = values[index[i]] for rows of `width`: values [count_values, width], out [count, width].
+// T may also be int64.
 template <class B, class T>
 void take_rows(Stream stream, std::int64_t count, std::int64_t width, const T* values,
                const std::int64_t* index, T* out);

@@ -109,7 +109,6 @@ __global__ void __launch_bounds__(NetTeam::block_threads)
     backward_block(NetOffsets s, DifficultyObjective<float> objective, const float* parameters,
                    const float* accuracy, DifficultyState<float> state, float* driver_loss,
                    Take given) {
-  const auto& take = given.loaded();
   BackwardBlock& block = shared_memory<BackwardBlock>();
   const int classes = int(s.classes), hidden = int(s.hidden), t = NetTeam::rank();
   const bool of_class = t < classes;
@@ -143,6 +142,7 @@ __global__ void __launch_bounds__(NetTeam::block_threads)
   input_delta(2, classes, block.d3, block.h2, block.d2);
   input_delta(1, hidden, block.d2, block.h1, block.d1);
 
+  const auto& take = given.loaded();
   const auto layer = [&](int number, int outputs, int inputs, const Row& dy, const Row& x) {
     for (int e = t; e < outputs * inputs; e += NetTeam::threads) {
       take(s.weight_of[number] + e, dy[e / inputs] * x[e % inputs]);

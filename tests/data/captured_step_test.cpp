@@ -1,6 +1,7 @@
 // Whole training steps in graphs: batches made on the device, a small network, momentum, a learning
 // rate that changes with every step. A graph has the bits of the steps one by one, however many
 // steps it holds.
+#include <algorithm>
 #include <cstring>
 
 #include "data/resident.h"

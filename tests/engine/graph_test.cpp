@@ -167,6 +167,29 @@ TEST_CASE("what a graph uses and the host lets go of stays", "[graph]") {
   CHECK(state.to_vector() == Values{2, 4, 6});
 }
 
+TEST_CASE("a state that is replaced is written back to its addresses", "[graph]") {
+  if (!has_simt()) return;
+  const auto next = [](const Params& state) {
+    return state.with({ops::affine(state["a"], 2), ops::affine(state["b"], 1, 1)});
+  };
+  Params state = Params({{"a", on_simt({1, 2})}, {"b", on_simt({3})}}).flattened();
+  const void* address = state.flat().raw();
+  Graph graph = Graph::capture(simt, [&] {
+    const Params once = next(state);
+    assign(state, next(once));
+  });
+  for (int i = 0; i < 3; ++i) graph.replay();
+  CHECK(state.flat().raw() == address);
+  CHECK(state.flat().to_vector() == Values{64, 128, 9});
+  CHECK(graph.counts().copies == 2);  // next() makes tensors one by one
+  const Params host = Params(
+      {{"a", Tensor::zeros({2}, DType::float32)}, {"b", Tensor::zeros({1}, DType::float32)}});
+  CHECK(error_of([&] { assign(state, host); }) ==
+        "assign: float32 on simt cannot take float32 on cpu");
+  const Saved held(state.flat());
+  CHECK(contains(error_of([&] { assign(state, state.clone()); }), "a tape holds 1 saved views"));
+}
+
 #ifdef EK_HAS_SIMT_DEVICE
 TEST_CASE("poison shows who reads memory that was given back", "[graph]") {
   const bool before = poison_freed_memory(true);
