@@ -46,7 +46,7 @@ std::vector<std::int64_t> count_labels(std::span<const std::int64_t> labels,
 ImageSet select(const ImageSet& images, std::span<const std::int64_t> index);
 
 // Error that names the data set, the record and its label unless every label is one of the classes.
-// Kernels take labels as they come, on a GPU without a look at them.
+// Kernels take labels as they come.
 void require_labels(const DataSource& source);
 
 // Reads a data set whole into memory and checks its labels. `where` is "synthetic:NAME"

@@ -88,6 +88,8 @@ Task::Task(const Recipe& recipe_, const std::string& data, Precision precision_,
       evaluation(evaluation_for(recipe)),
       schedule(recipe.schedule()),
       plan(batch_plan(train_stream)) {
+  require(precision != Precision::tf32 || device != Device{},
+          "precision tf32: it is for the devices cuda and simt, the cpu has float32");
   const std::int64_t wanted = method->streams().meta_batch;
   has_meta = wanted > 0;
   if (has_meta) meta_stream = meta_stream_for(*this, meta_batch > 0 ? meta_batch : wanted);

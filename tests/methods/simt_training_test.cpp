@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/safetensors.h"
+#include "methods/precision_report.h"
 #include "methods/task.h"
 #include "methods/trainer.h"
 #include "tests/catch.h"
@@ -100,8 +101,6 @@ void require_near(const Steps& got, const Steps& expected, const std::vector<dou
     }
   }
 }
-
-}  // namespace
 
 // The first step differs by rounding alone: sums in another order, some ulps of float32; a few
 // steps on, a rounding next to zero may have switched a ReLU of the four images.
@@ -334,4 +333,31 @@ TEST_CASE("the audit passes on simt", "[simt][training][slow]") {
     INFO(audit.table());
     CHECK(audit.passed());
   }
+}
+
+TEST_CASE("tf32 against float64: on simt alone", "[simt][training]") {
+  const TempDir dir;
+  const std::string data = tiny_data(dir);
+  TrainOptions o = options(data, dir / "run", {});
+  o.precision = Precision::tf32;
+  CHECK(contains(error_of([&] { train(tiny("supervised"), o, {}); }),
+                 "precision tf32: it is for the devices cuda and simt"));
+  CHECK_FALSE(std::filesystem::exists(dir / "run"));
+  if (!has_simt()) return;
+  CHECK(contains(error_of([&] {
+                   o.device = simt;
+                   train(tiny("difficulty-net", {"method.estimator=finite-difference"}), o, {});
+                 }),
+                 "estimator finite-difference cannot run in tf32"));
+  const auto error = [&](Precision precision) {
+    o.precision = precision;
+    const PrecisionReport report = precision_report(tiny("supervised"), o);
+    CHECK(report.table().starts_with(name_of(precision)));
+    return report.lines.at(0).error;  // of the training gradient as a whole
+  };
+  const double exact = error(Precision::float32), rounded = error(Precision::tf32);
+  CAPTURE(exact, rounded);
+  CHECK(exact <= 1e-4);
+  CHECK(rounded <= 0.1);         // 2^-11, and the ReLUs that it switches
+  CHECK(rounded >= 10 * exact);  // 13 bits fewer
 }
