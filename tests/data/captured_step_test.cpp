@@ -118,7 +118,9 @@ Run captured(std::int64_t steps_per_graph, bool poison) {
     }
   });
   const std::int64_t per_step = graph.counts().kernels / steps_per_graph;
-  CHECK(graph.counts().kernels == per_step * steps_per_graph);  // every step is the same
+  // Every step is the same, but that the first packs the weights and the optimiser does it later.
+  constexpr std::int64_t most_packs = 4;  // two convolutions, forward and backward data
+  CHECK(graph.counts().kernels - per_step * steps_per_graph <= most_packs);
   CHECK(per_step < 60);
   CHECK(std::ranges::count_if(graph.kernels(), [](const std::string& kernel) {
           return contains(kernel, "augment_packed");
