@@ -86,6 +86,10 @@ void write_packs(const Tensor& flat, const std::vector<Companions::Key>& keys) {
   std::move(packs).attach_to(flat);
 }
 
+void drop_packs(const Tensor& flat) {
+  flat.storage()->companions.clear();
+}
+
 bool PackSet::serves(const Tensor& flat) {
   return flat.dtype() == DType::float32 && fuses_launches_on(flat.device());
 }
@@ -117,7 +121,15 @@ PackSet PackSet::for_direction(const Tensor& flat, const Tensor& direction) {
 }
 
 PackSet PackSet::of_kinds(const Tensor& flat, std::vector<Companions::Key> keys) {
-  return made_for(flat, std::move(keys), nullptr);
+  PackSet set;
+  set.offset_ = flat.offset();
+  set.is_new_ = true;
+  const MemoryScope scope(MemoryUse::workspace);
+  // Each with a block of its own: who writes the weights takes those that nobody else holds.
+  for (const Companions::Key& key : keys) {
+    set.packs_[key] = allocate(flat.device(), bytes_of(key, flat.device()));
+  }
+  return set;
 }
 
 PackSet PackSet::made_for(const Tensor& to, std::vector<Companions::Key> keys,

@@ -26,6 +26,9 @@ Companions::Key pack_key(std::int64_t offset, DType images, const kernels::Conv2
 // than each by the first op that wants it. Nothing where there are no keys.
 std::vector<Companions::Key> pack_keys(const Tensor& flat);
 void write_packs(const Tensor& flat, const std::vector<Companions::Key>& keys);
+// Gives back the memory of all packs of a flat tensor and of its copies. Before a capture, which
+// otherwise keeps, as long as its graph lives, what it gives back of them but never uses.
+void drop_packs(const Tensor& flat);
 
 // The packs of the weights in a flat tensor, with memory, between being taken from or made for a
 // storage and being its companions.

@@ -6,10 +6,16 @@ namespace ek {
 
 StepGraph::StepGraph(Device device, const StepFeed::Layout& layout, const Params& params,
                      const std::vector<Companions::Key>& packs, const Step& step)
-    : feed_(device, layout), graph_(Graph::capture(device, [&] {
-        write_packs(params.flat(), packs);
-        for (std::int64_t k = 0; k < layout.steps; ++k) reports_.push_back(step(k, feed_));
-      })) {}
+    : feed_(device, layout), graph_(capture(device, params, packs, step)) {}
+
+Graph StepGraph::capture(Device device, const Params& params,
+                         const std::vector<Companions::Key>& packs, const Step& step) {
+  drop_packs(params.flat());
+  return Graph::capture(device, [&] {
+    write_packs(params.flat(), packs);
+    for (std::int64_t k = 0; k < steps(); ++k) reports_.push_back(step(k, feed_));
+  });
+}
 
 void StepGraph::run() {
   feed_.send();

@@ -32,6 +32,9 @@ class StepGraph {
   const Graph& graph() const { return graph_; }
 
  private:
+  Graph capture(Device device, const Params& params, const std::vector<Companions::Key>& packs,
+                const Step& step);
+
   StepFeed feed_;
   std::vector<StepReport> reports_;
   Graph graph_;
