@@ -162,10 +162,11 @@ MemoryPrice price_of(const Task& task, int prefetch) {
       [&](const StepSizes& sizes, AllocationTrace& trace) { try_training(task, sizes, trace); },
       price.sizes, task.device);
   if (task.device != Device{}) {
-    const ImageSet& images = task.source.train;
-    price.resident_bytes =
-        std::int64_t(allocated_bytes(images.pixels.size()) +
-                     allocated_bytes(images.labels.size() * sizeof(std::int64_t)));
+    for (const ImageSet* images : {&task.source.train, &task.source.test}) {
+      price.resident_bytes +=
+          std::int64_t(allocated_bytes(images->pixels.size()) +
+                       allocated_bytes(images->labels.size() * sizeof(std::int64_t)));
+    }
   } else if (prefetch > 0) {
     // Beside the batches of the step each loader holds its queue and the batch that it is making.
     price.queue_bytes = batch_bytes(task.train_stream, price.sizes.batch);
@@ -204,7 +205,7 @@ std::string price_table(const MemoryPrice& price) {
         use != MemoryUse::data ? std::string()
         : price.device == Device{}
             ? fmt::format("  ({} waiting in the loaders)", mebibytes(price.queue_bytes))
-            : fmt::format("  ({} of training images)", mebibytes(price.resident_bytes)));
+            : fmt::format("  ({} of the data set)", mebibytes(price.resident_bytes)));
   }
   text +=
       fmt::format("  {:<12} {:>9} MiB  at one moment; the peaks of the categories may lie apart\n",

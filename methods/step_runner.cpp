@@ -19,8 +19,9 @@ StepRunner::StepRunner(const Task& task, TrainState& state, Optimizer& optimizer
       on_device_(task.device != Device{}) {
   require(options.steps_per_graph >= 0 && (on_device_ || options.steps_per_graph == 0),
           "step runner: {} steps to a graph on {}", options.steps_per_graph, task.device.str());
+  if (on_device_) images_ = make_resident(task.source.train, task.device);
+  evaluator_.emplace(task, state, images_, options.steps_per_graph > 0);
   if (on_device_) {
-    images_ = make_resident(task.source.train, task.device);
     feed_.emplace(task.device, StepFeed::Layout{});
     return;
   }
@@ -51,7 +52,7 @@ std::span<const StepResult> StepRunner::advance(std::int64_t at_most) {
   require(at_most > 0, "step runner: {} steps, expected 1 or more", at_most);
   const StepStart start = start_of(next_);
   if (task_.method->has_work_before(start)) {
-    task_.method->work_before(start, [&] { return task_.meta_accuracy(state_); });
+    task_.method->work_before(start, [&] { return evaluator_->meta_accuracy(); });
   }
   results_.clear();
   const std::int64_t count = capturable(at_most);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "data/resident.h"
+#include "methods/evaluator.h"
 #include "methods/step_graph.h"
 #include "methods/task.h"
 
@@ -42,8 +43,11 @@ class StepRunner {
   // the method has to do between steps it does here.
   std::span<const StepResult> advance(std::int64_t at_most);
 
+  // With the state of the last step; graphs as the steps have them.
+  Evaluator& evaluator() { return *evaluator_; }
+
   std::int64_t next_step() const { return next_; }
-  // The graphs that there are so far, for counting launches.
+  // The graphs of steps that there are so far, for counting launches.
   std::vector<const Graph*> graphs() const;
 
  private:
@@ -71,6 +75,7 @@ class StepRunner {
   std::optional<Loader> train_, meta_;
   // A device's.
   ResidentImages images_;
+  std::optional<Evaluator> evaluator_;
   std::optional<StepFeed> feed_;  // of eager steps
   std::vector<Companions::Key> packs_;
   std::optional<StepGraph> several_, single_;

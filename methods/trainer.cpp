@@ -47,8 +47,9 @@ class Trainer {
     observer_.message(fmt::format("predicted peak of tensor memory{}: {}", memory_name(),
                                   peak_line(price_.peak)));
     StepProfile profile = step_profile();
-    StepRunner runner(task_, point_.state, optimizer_, segments_, point_.step,
-                      {.prefetch = options_.prefetch, .steps_per_graph = steps_per_graph_});
+    runner_.emplace(
+        task_, point_.state, optimizer_, segments_, point_.step,
+        StepRunner::Options{.prefetch = options_.prefetch, .steps_per_graph = steps_per_graph_});
     reset_memory_peak();
     start_ = Clock::now();
     first_step_ = point_.step;
@@ -59,8 +60,8 @@ class Trainer {
         return TrainEnd::interrupted;
       }
       profile.begin_step();
-      done_ =
-          runner.advance(steps_until({end, next_multiple(eval_every), next_multiple(save_every)}));
+      done_ = runner_->advance(
+          steps_until({end, next_multiple(eval_every), next_multiple(save_every)}));
       for (const StepResult& result : done_) look_at(result);
       observe(done_.back());
       profile.end_step();
@@ -203,27 +204,22 @@ class Trainer {
   }
   double wall_s() const { return wall_before_s_ + seconds_since(start_); }
 
-  Metrics metrics_on(const ImageSet& images, std::span<const std::int64_t> records) const {
-    const auto logits = [&](const Tensor& x) {
-      return task_.method->inference_logits(point_.state, x);
-    };
-    return compute_metrics(
-        predict(logits, images, records, task_.eval_transform, task_.predict_options()),
-        task_.split.class_counts, task_.evaluation);
+  Metrics metrics_of(const Predictions& predictions) const {
+    return compute_metrics(predictions, task_.split.class_counts, task_.evaluation);
   }
 
   void evaluate(bool scheduled) {
     check_loss();
     std::vector<std::int64_t> all(static_cast<std::size_t>(task_.source.test.count()));
     std::iota(all.begin(), all.end(), std::int64_t(0));
-    nlohmann::json test = to_json(metrics_on(task_.source.test, all));
+    nlohmann::json test = to_json(metrics_of(runner_->evaluator().on_test(all)));
     test["step"] = point_.step;
     nlohmann::json line{
         {"kind", "eval"}, {"step", point_.step}, {"scheduled", scheduled}, {"test", test}};
     const bool held_out = !task_.split.meta_index.empty();
     double validation = 0;
     if (held_out) {
-      validation = metrics_on(task_.source.train, task_.split.meta_index).overall;
+      validation = metrics_of(runner_->evaluator().on_train(task_.split.meta_index)).overall;
       line["validation"] = {{"overall", validation}};
       test["validation"] = validation;
     }
@@ -302,6 +298,7 @@ class Trainer {
   TrainingPoint point_;
   nlohmann::json unscheduled_;  // metrics of an evaluation that is no part of the run's record
   MemoryPrice price_;
+  std::optional<StepRunner> runner_;
   std::span<const StepResult> done_;  // the last steps
   double loss_ = 0;
   std::int64_t first_step_ = 0;
