@@ -6,6 +6,7 @@
 
 #include "engine/safetensors.h"
 #include "methods/precision_report.h"
+#include "methods/step_runner.h"
 #include "methods/task.h"
 #include "methods/trainer.h"
 #include "tests/catch.h"
@@ -42,23 +43,9 @@ Steps run_steps(const std::string& data, const std::string& method, Precision pr
   Sgd optimizer(recipe.optimizer());
   const auto segments = optimizer_segments(state.params, 1e-4, {});
   Steps steps;
+  StepRunner runner(task, state, optimizer, segments, 0, {.prefetch = 0});
   for (std::int64_t step = 0; step < count; ++step) {
-    const Batch batch = make_batch(task.train_stream, step);
-    const Batch meta = task.has_meta ? make_batch(task.meta_stream, step) : Batch{};
-    CHECK(batch.images.device() == device);
-    CHECK(batch.labels.device() == device);
-    const StepContext context{.step = step,
-                              .epoch = batch.epoch,
-                              .learning_rate = 0.05,
-                              .train = batch,
-                              .meta = task.has_meta ? &meta : nullptr,
-                              .apply =
-                                  [&](const Params& gradient) {
-                                    optimizer.step(state.params, gradient.flattened(), 0.05,
-                                                   segments);
-                                  },
-                              .class_accuracy = [&] { return task.meta_accuracy(state); }};
-    const StepReport report = task.method->step(state, context);
+    const StepReport report = runner.advance(1).front().report;
     CHECK(state.params.flat().device() == device);
     CHECK(state.buffers.flat().device() == device);
     Moment& moment = steps.moments.emplace_back();
