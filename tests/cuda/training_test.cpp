@@ -73,6 +73,11 @@ Recipe difficulty(const std::vector<std::string>& sets) {
   return Recipe::resolve(tiny_recipe("difficulty-net"), "test", sets);
 }
 
+Recipe on_shapes(const std::string& model) {
+  return difficulty({"model.name=" + model, "batch_size=64", "method.meta_batch=50",
+                     "data.n_max=200", "data.meta_per_class=10", "optim.lr=0.01"});
+}
+
 // The largest distance of two curves of the loss.
 double apart(const Steps& a, const Steps& b) {
   REQUIRE(a.moments.size() == b.moments.size());
@@ -97,13 +102,20 @@ void check_curves(const std::string& recipe, const std::string& data, Device dev
     return run_steps(recipe, data, precision, on, steps, rate);
   };
   const Steps exact = run(Precision::float64, {});
-  CHECK(exact.moments.back().report.front().second < exact.moments.front().report.front().second);
+  double least = exact.moments.front().report.front().second, most = least;
+  for (const Moment& moment : exact.moments) {
+    least = std::min(least, moment.report.front().second);
+    most = std::max(most, moment.report.front().second);
+  }
+  CHECK(most - least > 0.1);  // a curve that says something
   for (const Precision precision : of) {
     const bool whole = precision == Precision::float32;
     const double here = apart(run(whole ? Precision::float32 : Precision::bf16, {}), exact);
     const double there = apart(run(precision, device), exact);
     CAPTURE(name_of(precision), here, there);
-    CHECK(here <= 0.5);  // else the comparison says nothing
+    std::cout << fmt::format("{}: {} steps in {}: {:.1e} from float64, the cpu {:.1e}\n",
+                             device.str(), steps, name_of(precision), there, here);
+    CHECK(here <= 0.5 * (most - least));  // else the comparison says nothing
     CHECK(there <= floor + several * here);
   }
 }
@@ -112,14 +124,24 @@ void check_curves(const std::string& recipe, const std::string& data, Device dev
 
 TEST_CASE("gpu: gradients and meta-gradients are those of float64 on the cpu", "[.gpu]") {
   require_gpu();
-  for (const char* model : {"resnet8", "resnet32"}) {
+  for (const std::string model : {"resnet8", "resnet32"}) {
     for (const Precision precision : precisions) {
       CAPTURE(model, name_of(precision));
-      check_derivatives(
-          difficulty({std::string("model.name=") + model, "batch_size=64", "method.meta_batch=50",
-                      "data.n_max=200", "data.meta_per_class=10", "optim.lr=0.01"}),
-          "synthetic:shapes", gpu, precision, model == std::string("resnet32"));
+      check_derivatives(on_shapes(model), "synthetic:shapes", gpu, precision, model == "resnet32");
     }
+  }
+}
+
+// The CPU keeps the bounds that a GPU is held to.
+TEST_CASE("cpu: derivatives and curves of the other precisions", "[slow]") {
+  for (const Precision precision : {Precision::float32, Precision::bf16}) {
+    check_derivatives(on_shapes("resnet8"), "synthetic:shapes", {}, precision);
+  }
+  const TempDir dir;
+  const std::string data = tiny_data(dir, 40);
+  constexpr std::array on_cpu{Precision::float32, Precision::bf16};
+  for (const char* method : {"supervised", "difficulty-net"}) {
+    check_curves(tiny_recipe(method), data, {}, 50, on_cpu);
   }
 }
 
