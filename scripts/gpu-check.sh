@@ -1,20 +1,28 @@
 #!/usr/bin/env bash
-# Usage: scripts/gpu-check.sh [--programs DIR] [--out DIR] [--seconds N] [--peers DIR] [PART...]
+# Usage: scripts/gpu-check.sh [--programs DIR] [--out DIR] [--seconds N] [--peers DIR] [--group NAME]
+#                             [PART...]
 #
-# Checks and times on a GPU what scripts/gpu-build.sh gathered in DIR (build/gpu). It wants bash,
-# the driver and the programs; python3, PyTorch and compute-sanitizer are used where they are.
+# Checks and times on a GPU what scripts/gpu-build.sh packed into DIR (build/gpu). It wants bash,
+# tar, xz or python3, the driver and the programs; PyTorch and compute-sanitizer are used where they
+# are.
 #
 #   ops        every op against the CPU in float64, against finite differences, and some through
-#              files against the CPU: ops.txt, coverage.md
+#              files against the CPU: ops.txt, with the table of coverage
+#   tests      test-cuda, case by case: gradients and curves against the CPU, graphs, stress: tests.txt
+#   step       whole training steps, plain and Difficulty-Net, in float32, tf32 and bf16, each beside
+#              the same step of --peers DIR (torch_resnet32_bench.py): steps.txt
+#   train      CIFAR-100-LT with a Difficulty-Net on the data that --data packed, 12,800 steps in
+#              tf32, then in bf16: train.txt
 #   bench      every kernel in all its versions, beside cuBLAS and cuDNN where the machine has them:
-#              bench.txt, rates.json, rates.csv
+#              bench.txt, rates.json
 #   sanitizer  ops under memcheck, racecheck, synccheck and initcheck: sanitizer.txt
-#   peers      the Python scripts of --peers DIR one after another: peers.txt
+#   peers      group NAME (micro) of run_all.sh in --peers DIR, or where there is none its Python
+#              scripts one after another: steps.txt
 #
-# All four unless parts are named. Files go to --out (or the folder OUT of the environment, or
-# out/gpu), eight at most, with summary.txt: the machine, what passed, failed, was not run. A part
-# takes at most --seconds (570), and what is not done by then counts as not run. The exit status is
-# 1 where something failed, 3 where nothing could run, else 0.
+# All unless parts are named. Files go to --out (or the folder OUT of the environment, or out/gpu),
+# eight at most, with summary.txt: the machine, what passed, failed, was not run. A part takes at
+# most --seconds (570), and what is not done by then counts as not run. The exit status is 1 where
+# something failed, 3 where nothing could run, else 0.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -22,6 +30,7 @@ programs=build/gpu
 out="${OUT:-out/gpu}"
 seconds=570
 peers=""
+group=micro
 parts=()
 while (($#)); do
   case "$1" in
@@ -30,23 +39,41 @@ while (($#)); do
     --out) out="${2:?gpu-check.sh: --out needs a folder}"; shift ;;
     --seconds) seconds="${2:?gpu-check.sh: --seconds needs a number}"; shift ;;
     --peers) peers="${2:?gpu-check.sh: --peers needs a folder}"; shift ;;
-    ops | bench | sanitizer | peers) parts+=("$1") ;;
+    --group) group="${2:?gpu-check.sh: --group needs a name}"; shift ;;
+    ops | tests | step | train | bench | sanitizer | peers) parts+=("$1") ;;
     *) die "gpu-check.sh: unknown argument '$1'" ;;
   esac
   shift
 done
-((${#parts[@]})) || parts=(ops bench sanitizer peers)
+((${#parts[@]})) || parts=(ops tests step train bench sanitizer peers)
 [[ "$seconds" =~ ^[1-9][0-9]*$ ]] ||
   die "gpu-check.sh: --seconds $seconds: expected a number above 0"
-for program in ek-op ek-check ek-bench; do
+mkdir -p "$out"
+out="$(cd "$out" && pwd)"
+[[ -z "$peers" ]] || peers="$(cd "$peers" && pwd)" || die "gpu-check.sh: no folder $peers"
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+
+# unpack FILE: into $work.
+unpack() {
+  if command -v xz > /dev/null; then
+    xz -dc "$1" | tar -C "$work" -xf -
+  elif command -v python3 > /dev/null; then
+    python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])' "$1" "$work"
+  else
+    die "gpu-check.sh: neither xz nor python3 is here to unpack $1"
+  fi
+}
+data="$programs/data.tar.xz"  # perhaps not there
+if [[ -f "$programs/programs.tar.xz" ]]; then
+  unpack "$programs/programs.tar.xz"
+  programs="$work/programs"
+fi
+for program in ek-op ek-check ek-bench ek-train ek-eval ek-bench-step test-cuda; do
   [[ -x "$programs/$program" ]] ||
     die "gpu-check.sh: $programs/$program is not there; scripts/gpu-build.sh builds it"
 done
 programs="$(cd "$programs" && pwd)"
-mkdir -p "$out"
-out="$(cd "$out" && pwd)"
-work="$(mktemp -d)"
-trap 'rm -rf "$work"' EXIT
 
 # ---- what is told ----
 
@@ -54,6 +81,13 @@ passed=() failed=() missing=()
 ok() { passed+=("$1"); echo "passed   $1"; }
 bad() { failed+=("$1"); echo "FAILED   $1"; }
 not_run() { missing+=("$1"); echo "not run  $1"; }
+
+# begin LOG: empty, unless an earlier part of this call has begun it.
+begun=" "
+begin() {
+  [[ "$begun" == *" $1 "* ]] || : > "$1"
+  begun+="$1 "
+}
 
 part_end=0
 left() { echo $((part_end > SECONDS ? part_end - SECONDS : 0)); }
@@ -87,9 +121,9 @@ step() {
 
 part_ops() {
   local log="$out/ops.txt" check="$programs/ek-check"
-  : > "$log"
+  begin "$log"
   if ! step "ops: test" "$log" "$seconds" \
-    "$check" test --device cuda --markdown "$out/coverage.md"; then
+    "$check" test --device cuda --markdown "$work/coverage.md"; then
     # After some faults a GPU refuses all that follows: then op by op, each in a process of its own.
     if grep -q cudaError "$work/last"; then
       local op
@@ -101,6 +135,7 @@ part_ops() {
       done
     fi
   fi
+  [[ ! -f "$work/coverage.md" ]] || cat "$work/coverage.md" >> "$log"
   # Every version of a function, by the ops that call it.
   local version function callers
   for version in $("$check" versions); do
@@ -195,7 +230,7 @@ END
 
 part_bench() {
   local log="$out/bench.txt" bench="$programs/ek-bench" libraries
-  : > "$log"
+  begin "$log"
   if [[ -x "$programs/ek-bench-vendor" ]]; then
     libraries="$(library_folders | paste -sd :)"
     if LD_LIBRARY_PATH="$libraries" "$programs/ek-bench-vendor" --help \
@@ -212,23 +247,126 @@ part_bench() {
     conv2d_backward_weights conv2d_tangent gemm '(?!norm_conv|conv2d|gemm)'; do
     number=$((number + 1))
     step "bench: ${family/#(*/all others}" "$log" "$seconds" "$bench" --device cuda --filter "^$family" \
-      --min-time 0.05 --json "$work/rates.$number.json" --csv "$work/rates.$number.csv" || true
+      --min-time 0.05 --json "$work/rates.$number.json" || true
   done
   unset LD_LIBRARY_PATH
   local file first=1
   for file in "$work"/rates.*.json; do
     [[ -f "$file" ]] || continue
-    if ((first)); then
-      echo "["
-      head -n 1 "${file%.json}.csv" > "$out/rates.csv"
-    else
-      echo ","
-    fi
+    if ((first)); then echo "["; else echo ","; fi
     first=0
     cat "$file"
-    tail -n +2 "${file%.json}.csv" >> "$out/rates.csv"
   done > "$out/rates.json"
   if ((first)); then rm "$out/rates.json"; else echo "]" >> "$out/rates.json"; fi
+}
+
+# A case of test-cuda; no match of the name is no success.
+one_case() {
+  "$programs/test-cuda" "$1" --durations yes || return 1
+  [[ "$("$programs/test-cuda" --list-test-names-only "$1" || true)" == gpu:* ]]
+}
+export -f one_case
+
+part_tests() {
+  local log="$out/tests.txt" name
+  local -a names
+  begin "$log"
+  # Some versions of Catch2 list with the number of cases as their status.
+  mapfile -t names < <("$programs/test-cuda" --list-test-names-only '[gpu]' || true)
+  ((${#names[@]})) || bad "tests: test-cuda lists no case"
+  for name in "${names[@]}"; do
+    name="${name#"${name%%[! ]*}"}"
+    [[ "$name" == gpu:* ]] || continue
+    # A case in a process of its own; a comma would end its name.
+    # shellcheck disable=SC2016  # for the inner shell
+    step "tests: ${name#gpu: }" "$log" "$seconds" bash -c 'one_case "$1"' _ "${name//,/\\,}" || true
+  done
+}
+
+# with_median NAME LOG SECONDS COMMAND...: as step; what passed is told with the median of a step that
+# the command printed as JSON.
+with_median() {
+  step "$@" || return 0
+  local median
+  median="$(tr -d '\n' < "$work/last" | grep -o '"step_ms": *{[^}]*}' |
+    sed -n 's/.*"median": *\([0-9.]*\).*/\1/p' | tail -n 1)" || true
+  [[ -z "$median" ]] || passed[-1]+=": median $median ms"
+}
+
+part_step() {
+  local log="$out/steps.txt" bench="$programs/ek-bench-step" peer="" task precision mode
+  local -a graphs
+  begin "$log"
+  if ! command -v python3 > /dev/null; then
+    not_run "step: peers: no python3 on this machine"
+  elif [[ -z "$peers" || ! -f "$peers/torch_resnet32_bench.py" ]]; then
+    not_run "step: peers: no torch_resnet32_bench.py in --peers"
+  elif ! python3 -c 'import torch' > /dev/null 2>&1; then
+    not_run "step: peers: no PyTorch on this machine"
+  else
+    peer="$peers/torch_resnet32_bench.py"
+  fi
+  # Steps in graphs where the program has them, and op by op.
+  if "$bench" --help | grep -q -- --steps-per-graph; then
+    graphs=('--steps-per-graph 16' '--steps-per-graph 0')
+  else
+    graphs=('')
+  fi
+  for task in plain difficulty-net; do
+    for precision in tf32 bf16 float32; do
+      local graph
+      for graph in "${graphs[@]}"; do
+        # shellcheck disable=SC2086  # two words
+        with_median "step: $task $precision $graph" "$log" 60 "$bench" --device cuda \
+          --task "$task" --precision "$precision" --steps 320 --warmup 32 --json $graph
+      done
+      [[ -n "$peer" ]] || continue
+      local name="${precision/float32/fp32}"
+      local -a modes=(eager graph) how=(--steps 300)
+      [[ "$name" == fp32 ]] || modes+=(compile-graph)
+      if [[ "$task" == difficulty-net ]]; then
+        modes=(graph)
+        how=(--steps 100 --eval-images 0 --meta-method forward --share-forward)
+      fi
+      for mode in "${modes[@]}"; do
+        with_median "step: PyTorch $task $name $mode" "$log" 90 python3 -u "$peer" \
+          --task "$task" --precision "$name" --mode "$mode" "${how[@]}"
+      done
+    done
+  done
+  [[ -n "$peer" ]] || return 0
+  # What is usual: the meta-gradient by reverse over reverse, eager.
+  with_median "step: PyTorch difficulty-net tf32 eager reverse" "$log" 60 python3 -u "$peer" \
+    --task difficulty-net --precision tf32 --mode eager --meta-method reverse --eval-images 0 \
+    --steps 60
+}
+
+part_train() {
+  local log="$out/train.txt" precision run
+  begin "$log"
+  if [[ ! -f "$data" ]]; then
+    not_run "train: no data.tar.xz beside the programs (gpu-build.sh --data)"
+    return
+  fi
+  [[ -d "$work/data" ]] || unpack "$data"
+  # The split of the recipe: 490 images of the first class, and the last ten of each for the meta set.
+  local -a words=("$programs/ek-train" --recipe cifar100-lt/difficulty-net --data "$work/data"
+    --set data.n_max=490 --set data.subset=first --device cuda)
+  for precision in tf32 bf16; do
+    run="$work/run-$precision"
+    # Where steps in graphs fail, once more op by op.
+    if ! step "train: difficulty-net $precision" "$log" "$seconds" "${words[@]}" \
+      --precision "$precision" --out "$run" && [[ ! -f "$run/summary.json" ]] &&
+      "$programs/ek-train" --help | grep -q -- --steps-per-graph; then
+      run="$work/run-$precision-op-by-op"
+      step "train: difficulty-net $precision, op by op" "$log" "$seconds" "${words[@]}" \
+        --precision "$precision" --out "$run" --steps-per-graph 0 || true
+    fi
+    [[ -f "$run/summary.json" ]] || continue
+    cat "$run/summary.json" >> "$log"
+    step "train: ek-eval of the $precision run" "$log" 60 "$programs/ek-eval" --checkpoint "$run" \
+      --data "$work/data" --device cuda || true
+  done
 }
 
 part_sanitizer() {
@@ -249,7 +387,7 @@ part_sanitizer() {
     return
   fi
   local ops
-  : > "$log"
+  begin "$log"
   for ops in 'conv2d|norm_conv' 'channel_stats|norm_act' 'matmul|linear|softmax|logsumexp' \
     'pool|subsample|take|segment|pick|place' 'sum|broadcast|add|mul|affine|relu|cast'; do
     for tool in memcheck racecheck synccheck initcheck; do
@@ -260,7 +398,7 @@ part_sanitizer() {
 }
 
 part_peers() {
-  local log="$out/peers.txt" script
+  local log="$out/steps.txt" script
   if [[ -z "$peers" ]]; then
     not_run "peers: no --peers DIR"
     return
@@ -269,7 +407,13 @@ part_peers() {
     not_run "peers: no python3 on this machine"
     return
   fi
-  : > "$log"
+  begin "$log"
+  if [[ -f "$peers/run_all.sh" ]]; then
+    OUT="$work/peers" step "peers: $group" "$log" "$seconds" bash "$peers/run_all.sh" "$group" \
+      python3 || true
+    cat "$work/peers/peers_$group.jsonl" >> "$log" 2> /dev/null || true
+    return
+  fi
   for script in "$peers"/*.py; do
     if [[ ! -f "$script" ]]; then
       not_run "peers: no Python scripts in $peers"

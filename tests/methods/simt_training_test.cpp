@@ -12,6 +12,7 @@
 #include "tests/catch.h"
 #include "tests/error_of.h"
 #include "tests/methods/tiny_data.h"
+#include "tests/methods/training_steps.h"
 
 using namespace ek;
 
@@ -23,121 +24,6 @@ bool has_simt() {
   if (is_available(simt)) return true;
   WARN("this build has no simt device");
   return false;
-}
-
-// What a step left behind.
-struct Moment {
-  std::vector<double> params, buffers;
-  std::vector<std::pair<std::string, double>> report;
-};
-struct Steps {
-  std::vector<Moment> moments;
-  std::vector<std::pair<std::string, std::vector<double>>> method;
-};
-
-Steps run_steps(const std::string& data, const std::string& method, Precision precision,
-                Device device, std::int64_t count) {
-  const Recipe recipe = Recipe::resolve(tiny_recipe(method), "test");
-  const Task task(recipe, data, precision, device);
-  TrainState state = task.initial_state();
-  Sgd optimizer(recipe.optimizer());
-  const auto segments = optimizer_segments(state.params, 1e-4, {});
-  Steps steps;
-  StepRunner runner(task, state, optimizer, segments, 0, {.prefetch = 0});
-  for (std::int64_t step = 0; step < count; ++step) {
-    const StepReport report = runner.advance(1).front().report;
-    CHECK(state.params.flat().device() == device);
-    CHECK(state.buffers.flat().device() == device);
-    Moment& moment = steps.moments.emplace_back();
-    moment.params = state.params.flat().to_vector();
-    moment.buffers = state.buffers.flat().to_vector();
-    for (const auto& [name, value] : report) moment.report.emplace_back(name, value());
-  }
-  for (const auto& [name, tensor] : task.method->state()) {
-    steps.method.emplace_back(name, tensor.to_vector());
-  }
-  return steps;
-}
-
-// 2-norm of the difference over that of what is expected; NaN where a value is.
-double distance(const std::vector<double>& got, const std::vector<double>& expected) {
-  REQUIRE(got.size() == expected.size());
-  double difference = 0, norm = 0;
-  for (std::size_t i = 0; i < got.size(); ++i) {
-    difference += (got[i] - expected[i]) * (got[i] - expected[i]);
-    norm += expected[i] * expected[i];
-  }
-  return difference == 0 ? 0 : std::sqrt(difference / norm);
-}
-
-void require_near(const Steps& got, const Steps& expected, const std::vector<double>& tolerances) {
-  REQUIRE(got.moments.size() == expected.moments.size());
-  for (std::size_t i = 0; i < got.moments.size(); ++i) {
-    const Moment &a = got.moments[i], &b = expected.moments[i];
-    const double tolerance = tolerances.at(std::min(i, tolerances.size() - 1));
-    CAPTURE(i, tolerance);
-    CAPTURE(distance(a.params, b.params), distance(a.buffers, b.buffers));
-    CHECK(distance(a.params, b.params) <= tolerance);
-    CHECK(distance(a.buffers, b.buffers) <= tolerance);
-    REQUIRE(a.report.size() == b.report.size());
-    for (std::size_t k = 0; k < a.report.size(); ++k) {
-      CAPTURE(a.report[k].first, a.report[k].second, b.report[k].second);
-      CHECK(a.report[k].first == b.report[k].first);
-      CHECK(std::abs(a.report[k].second - b.report[k].second) <=
-            4 * tolerance * std::abs(b.report[k].second));
-    }
-  }
-}
-
-// The first step differs by rounding alone: sums in another order, some ulps of float32; a few
-// steps on, a rounding next to zero may have switched a ReLU of the four images.
-const std::vector<double> float32_tolerances{1e-5, 1e-3};
-// Factors rounded to 10 bits (2^-11 of a value each) against exact ones.
-const std::vector<double> tf32_tolerances{1e-3, 1e-3, 2e-2};
-// The same roundings to bfloat16 on both sides, but for sums that differ by an ulp of float32 where
-// two bfloat16 numbers are equally near: then the stored value differs by 2^-8.
-const std::vector<double> bf16_tolerances{1e-3, 1e-3, 2e-2};
-
-const std::vector<double>& tolerances_of(Precision precision) {
-  static const std::vector<double> float64_tolerances{1e-11, 1e-9};  // the same in float64
-  switch (precision) {
-    case Precision::float64:
-      return float64_tolerances;
-    case Precision::tf32:
-      return tf32_tolerances;
-    case Precision::bf16:
-      return bf16_tolerances;
-    default:
-      return float32_tolerances;
-  }
-}
-
-void compare_with_cpu(const std::string& method, Precision precision, std::int64_t count) {
-  CAPTURE(method, name_of(precision));
-  const TempDir dir;
-  const std::string data = tiny_data(dir);
-  const bool tf32 = precision == Precision::tf32;
-  const Steps cpu = run_steps(data, method, tf32 ? Precision::float32 : precision, {}, count);
-  const Steps there = run_steps(data, method, precision, simt, count);
-  require_near(there, cpu, tolerances_of(precision));
-  REQUIRE(there.method.size() == cpu.method.size());
-  for (std::size_t i = 0; i < cpu.method.size(); ++i) {
-    CAPTURE(cpu.method[i].first);
-    CHECK(there.method[i].first == cpu.method[i].first);
-    // Adam's moments are of meta-gradients, whose tolerance is that of their norm in reports.
-    CHECK(distance(there.method[i].second, cpu.method[i].second) <=
-          (precision == Precision::float32 || precision == Precision::float64 ? 4e-3 : 0.1));
-  }
-  // tf32 is another arithmetic than float32, by more than another order of sums.
-  if (tf32) CHECK(distance(there.moments[0].params, cpu.moments[0].params) >= 1e-6);
-}
-
-bool same(const Steps& a, const Steps& b) {
-  for (std::size_t i = 0; i < a.moments.size(); ++i) {
-    const Moment &x = a.moments[i], &y = b.moments.at(i);
-    if (x.params != y.params || x.buffers != y.buffers || x.report != y.report) return false;
-  }
-  return a.method == b.method;
 }
 
 TrainOptions options(const std::string& data, const std::filesystem::path& out,
@@ -190,19 +76,19 @@ void check_resume(const std::string& method) {
 TEST_CASE("plain training steps on simt are those of the cpu", "[simt][training]") {
   if (!has_simt()) return;
   for (const Precision p : {Precision::float32, Precision::tf32, Precision::bf16}) {
-    compare_with_cpu("supervised", p, 3);
+    compare_with_cpu(simt, "supervised", p, 3);
   }
 }
 
 TEST_CASE("Difficulty-Net steps on simt are those of the cpu", "[simt][training]") {
   if (!has_simt()) return;
-  compare_with_cpu("difficulty-net", Precision::float32, 3);
+  compare_with_cpu(simt, "difficulty-net", Precision::float32, 3);
 }
 
 TEST_CASE("Difficulty-Net steps on simt, other precisions", "[simt][training][slow]") {
   if (!has_simt()) return;
   for (const Precision p : {Precision::tf32, Precision::bf16, Precision::float64}) {
-    compare_with_cpu("difficulty-net", p, 3);
+    compare_with_cpu(simt, "difficulty-net", p, 3);
   }
 }
 
@@ -214,8 +100,8 @@ TEST_CASE("two runs on simt have the same bits", "[simt][training][slow]") {
   for (const auto& [method, precision] : {std::pair("supervised", Precision::tf32),
                                           {"difficulty-net", Precision::float32},
                                           {"difficulty-net", Precision::bf16}}) {
-    const auto once = [&] { return run_steps(data, method, precision, simt, 3); };
-    CHECK(same(once(), once()));
+    const auto once = [&] { return run_steps(tiny_recipe(method), data, precision, simt, 3); };
+    CHECK(same_bits(once(), once()));
   }
 }
 

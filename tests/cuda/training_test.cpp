@@ -1,0 +1,190 @@
+// Derivatives, steps and whole runs on a GPU against the CPU, and against themselves. (Steps on the
+// simt device: tests/methods/simt_training_test.cpp.)
+#include <algorithm>
+#include <iostream>
+#include <span>
+
+#include "methods/precision_report.h"
+#include "tests/cuda/devices.h"
+#include "tests/methods/training_steps.h"
+
+using namespace ek;
+
+namespace {
+
+constexpr std::array precisions{Precision::float32, Precision::tf32, Precision::bf16};
+
+// How far a derivative may be from float64 on the CPU, as a 2-norm relative to it.
+struct Bounds {
+  double gradient, meta_gradient;
+};
+Bounds bounds_of(Precision precision) {
+  switch (precision) {
+    case Precision::bf16:
+      return {1e-2, 5e-2};
+    case Precision::tf32:
+      return {1e-3, 1e-2};
+    default:
+      return {1e-5, 1e-5};
+  }
+}
+
+// At a point where rounding the parameters alone already moves the derivative by more than the
+// bound, ReLUs next to zero have switched, and no arithmetic of that precision keeps it: there the
+// error may be a few times that.
+constexpr double of_sensitivity = 4;
+
+// The many layers of a ResNet-32 at random parameters make a switch likely in every precision,
+// whose effect goes with the root of the unit roundoff (methods/precision_report.h). The CPU's own
+// float32 is 7e-4 away there (32 images).
+double of_switches(Precision precision) {
+  const double unit = precision == Precision::bf16   ? 0x1p-9
+                      : precision == Precision::tf32 ? 0x1p-11
+                                                     : 0x1p-24;
+  return 8 * std::sqrt(unit);
+}
+
+void check_derivatives(const Recipe& recipe, const std::string& data, Device device,
+                       Precision precision, bool deep = false) {
+  TrainOptions o;
+  o.data = data;
+  o.device = device;
+  o.precision = precision;
+  const PrecisionReport report = precision_report(recipe, o);
+  const Bounds bounds = bounds_of(precision);
+  std::cout << fmt::format("{}: {} against float64 on the cpu\n", device.str(), name_of(precision));
+  int wholes = 0;
+  for (const PrecisionLine& line : report.lines) {
+    if (!line.tensor.empty()) continue;
+    ++wholes;
+    CAPTURE(line.derivative, line.error, line.sensitivity);
+    // `bounded` is how a report marks the meta-gradient.
+    const double bound =
+        std::max({line.bounded ? bounds.meta_gradient : bounds.gradient,
+                  of_sensitivity * line.sensitivity, deep ? of_switches(precision) : 0});
+    std::cout << fmt::format("  {:<36} {:.1e} of {:.1e}\n", line.derivative, line.error, bound);
+    CHECK(line.norm > 0);
+    CHECK(line.error <= bound);
+  }
+  CHECK(wholes >= 1);
+}
+
+Recipe difficulty(const std::vector<std::string>& sets) {
+  return Recipe::resolve(tiny_recipe("difficulty-net"), "test", sets);
+}
+
+Recipe on_shapes(const std::string& model) {
+  return difficulty({"model.name=" + model, "batch_size=64", "method.meta_batch=50",
+                     "data.n_max=200", "data.meta_per_class=10", "optim.lr=0.01"});
+}
+
+// The largest distance of two curves of the loss.
+double apart(const Steps& a, const Steps& b) {
+  REQUIRE(a.moments.size() == b.moments.size());
+  double most = 0;
+  for (std::size_t i = 0; i < a.moments.size(); ++i) {
+    REQUIRE(a.moments[i].report.front().first == "loss");
+    const double difference =
+        std::abs(a.moments[i].report.front().second - b.moments[i].report.front().second);
+    if (!(difference <= most)) most = difference;  // a NaN stays
+    if (std::isnan(most)) break;
+  }
+  return most;
+}
+
+// Curves of `steps` losses. Rounding errors grow along a training, on any machine: so a curve is
+// held to the distance that the same training has on the CPU in a precision no better, from
+// float64. tf32, which the CPU lacks, has two bits more than bf16.
+void check_curves(const std::string& recipe, const std::string& data, Device device,
+                  std::int64_t steps, std::span<const Precision> of) {
+  constexpr double several = 8, floor = 1e-5;
+  const auto run = [&](Precision precision, Device on) {
+    return run_steps(recipe, data, precision, on, steps, {"optim.lr=0.02"});
+  };
+  const Steps exact = run(Precision::float64, {});
+  double least = exact.moments.front().report.front().second, most = least;
+  for (const Moment& moment : exact.moments) {
+    least = std::min(least, moment.report.front().second);
+    most = std::max(most, moment.report.front().second);
+  }
+  CHECK(most - least > 0.1);  // a curve that says something
+  for (const Precision precision : of) {
+    const bool whole = precision == Precision::float32;
+    const double here = apart(run(whole ? Precision::float32 : Precision::bf16, {}), exact);
+    const double there = apart(run(precision, device), exact);
+    CAPTURE(name_of(precision), here, there);
+    std::cout << fmt::format("{}: {} steps in {}: {:.1e} from float64, the cpu {:.1e}\n",
+                             device.str(), steps, name_of(precision), there, here);
+    CHECK(here <= 0.5 * (most - least));  // else the comparison says nothing
+    CHECK(there <= floor + several * here);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("gpu: gradients and meta-gradients are those of float64 on the cpu", "[.gpu]") {
+  require_gpu();
+  for (const std::string model : {"resnet8", "resnet32"}) {
+    for (const Precision precision : precisions) {
+      CAPTURE(model, name_of(precision));
+      check_derivatives(on_shapes(model), "synthetic:shapes", gpu, precision, model == "resnet32");
+    }
+  }
+}
+
+// The CPU keeps the bounds that a GPU is held to.
+TEST_CASE("cpu: derivatives and curves of the other precisions", "[slow]") {
+  for (const Precision precision : {Precision::float32, Precision::bf16}) {
+    check_derivatives(on_shapes("resnet8"), "synthetic:shapes", {}, precision);
+  }
+  const TempDir dir;
+  const std::string data = tiny_data(dir, 40);
+  constexpr std::array on_cpu{Precision::float32, Precision::bf16};
+  for (const char* method : {"supervised", "difficulty-net"}) {
+    check_curves(tiny_recipe(method), data, {}, 50, on_cpu);
+  }
+}
+
+TEST_CASE("simt: gradients and meta-gradients are those of float64 on the cpu", "[simt]") {
+  if (!has_simt()) return;
+  const TempDir dir;
+  const std::string data = tiny_data(dir);
+  check_derivatives(difficulty({"optim.lr=0.01"}), data, simt, Precision::float32);
+}
+
+TEST_CASE("gpu: first steps are those of the cpu", "[.gpu]") {
+  require_gpu();
+  for (const char* method : {"supervised", "difficulty-net"}) {
+    for (const Precision precision : precisions) compare_with_cpu(gpu, method, precision, 3);
+  }
+}
+
+TEST_CASE("gpu: 50 losses follow those of the cpu", "[.gpu]") {
+  require_gpu();
+  const TempDir dir;
+  const std::string data = tiny_data(dir, 40);
+  for (const char* method : {"supervised", "difficulty-net"}) {
+    CAPTURE(method);
+    check_curves(tiny_recipe(method), data, gpu, 50, precisions);
+  }
+}
+
+TEST_CASE("simt: losses follow those of the cpu", "[simt][slow]") {
+  if (!has_simt()) return;
+  const TempDir dir;
+  const std::string data = tiny_data(dir);
+  check_curves(tiny_recipe("supervised"), data, simt, 10, precisions);
+}
+
+TEST_CASE("gpu: two runs have the same bits", "[.gpu]") {
+  require_gpu();
+  const TempDir dir;
+  const std::string data = tiny_data(dir, 40);
+  for (const char* method : {"supervised", "difficulty-net"}) {
+    for (const Precision precision : precisions) {
+      CAPTURE(method, name_of(precision));
+      const auto once = [&] { return run_steps(tiny_recipe(method), data, precision, gpu, 20); };
+      CHECK(same_bits(once(), once()));
+    }
+  }
+}
