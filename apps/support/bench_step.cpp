@@ -108,9 +108,8 @@ class Bench {
             "--steps-per-graph {}: --eval-images measures accuracies on the host in every step, "
             "which no graph can hold",
             options.steps_per_graph.value_or(0));
-    if (options.eval_images == 0) {
-      steps_per_graph_ = steps_per_graph_for(options.steps_per_graph, options.device, *method_);
-    }
+    steps_per_graph_ = steps_per_graph_for(options.steps_per_graph, options.device, *method_);
+    if (options.eval_images > 0) steps_per_graph_ = 0;
   }
 
   // A step, and the wait for it.

@@ -110,6 +110,14 @@ TEST_CASE("the bench refuses what it cannot run", "[bench]") {
   o.steps = 0;
   CHECK(contains(error_of([&] { bench_step(o); }), "--steps"));
   o = tiny("plain");
+  o.steps_per_graph = 2;
+  CHECK(contains(error_of([&] { bench_step(o); }), "--steps-per-graph: the cpu has no graphs"));
+  o.eval_images = 4;
+  CHECK(contains(error_of([&] { bench_step(o); }), "--steps-per-graph 2: --eval-images"));
+  o.with_data = "synthetic:shapes";
+  CHECK(
+      contains(error_of([&] { bench_with_data(o); }), "--steps-per-graph 2: steps of --with-data"));
+  o = tiny("plain");
   o.with_data = "synthetic:nothing";
   CHECK(contains(error_of([&] { bench_with_data(o); }), "nothing"));
   o.with_data = "synthetic:shapes";

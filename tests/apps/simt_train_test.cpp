@@ -92,13 +92,28 @@ TEST_CASE("ek-train prices on simt", "[simt][training]") {
 TEST_CASE("ek-bench-step on simt", "[simt][training][slow]") {
   if (!has_simt()) return;
   const TempDir dir;
-  const ProgramRun bench = run_program(
-      dir, "ek-bench-step",
-      "--threads 1 --model resnet8 --batch 1 --meta-batch 1 --pool 1 --steps 1 --warmup 1 --json "
-      "--device simt");
-  CAPTURE(bench.error);
-  REQUIRE(bench.code == 0);
-  const auto result = nlohmann::json::parse(bench.out);
-  CHECK(result["device"] == "simt");
-  CHECK(result["last_loss"].get<double>() > 0);
+  double loss = 0;
+  for (const int steps_per_graph : {0, 2}) {
+    const ProgramRun bench = run_program(
+        dir, "ek-bench-step",
+        fmt::format("--threads 1 --model resnet8 --task difficulty-net --batch 1 --meta-batch 1 "
+                    "--pool 1 --steps 2 --warmup 2 --json --device simt --steps-per-graph {}",
+                    steps_per_graph));
+    CAPTURE(bench.error);
+    REQUIRE(bench.code == 0);
+    const auto result = nlohmann::json::parse(bench.out);
+    CHECK(result["device"] == "simt");
+    CHECK(result["steps"] == 2);
+    CHECK(result["steps_per_graph"] == steps_per_graph);
+    const double measured = result["peak_bytes"], predicted = result["predicted_peak_bytes"];
+    CHECK(std::abs(predicted - measured) <= 0.10 * measured);
+    if (steps_per_graph == 0) {
+      loss = result["first_loss"];
+      CHECK(result["launches_per_step"].is_null());
+    } else {
+      CHECK(result["first_loss"] == loss);
+      CHECK(result["launches_per_step"]["kernels"].get<double>() > 100);
+    }
+    CHECK(result["last_loss"].get<double>() > 0);
+  }
 }
