@@ -6,17 +6,27 @@
 
 namespace {
 
+std::string in_graphs(const nlohmann::json& r) {
+  if (r["steps_per_graph"] == 0) return "";
+  const auto& launches = r["launches_per_step"];
+  return fmt::format(
+      "graphs of {} steps, waited for once each; per step {:.1f} kernels, {:.1f} copies, {:.1f} "
+      "fills\n",
+      r["steps_per_graph"].get<std::int64_t>(), launches["kernels"].get<double>(),
+      launches["copies"].get<double>(), launches["fills"].get<double>());
+}
+
 std::string summary(const nlohmann::json& r) {
   const auto& ms = r["step_ms"];
   return fmt::format(
       "{} {} batch {} {}, {}, {} threads: median {:.1f} ms (min {:.1f}, p90 {:.1f}, {} steps), "
-      "{:.0f} images/s, peak {:.1f} MiB (predicted {:.1f}), {} allocations in the timed steps\n",
+      "{:.0f} images/s, peak {:.1f} MiB (predicted {:.1f}), {} allocations in the timed steps\n{}",
       r["model"].get<std::string>(), r["task"].get<std::string>(), r["batch"].get<std::int64_t>(),
       r["precision"].get<std::string>(), r["device"].get<std::string>(), r["threads"].get<int>(),
       ms["median"].get<double>(), ms["min"].get<double>(), ms["p90"].get<double>(),
       r["steps"].get<std::int64_t>(), r["images_per_s"].get<double>(),
       r["peak_bytes"].get<double>() / 1048576, r["predicted_peak_bytes"].get<double>() / 1048576,
-      r["steady_allocations"].get<std::int64_t>());
+      r["steady_allocations"].get<std::int64_t>(), in_graphs(r));
 }
 
 std::string data_summary(const nlohmann::json& r) {
@@ -60,6 +70,9 @@ int main(int argc, char** argv) {
   app.add_option("--steps", o.steps, "timed steps");
   app.add_option("--warmup", o.warmup, "steps before them");
   app.add_option("--pool", o.pool, "distinct batches, rotated");
+  app.add_option("--steps-per-graph", o.steps_per_graph,
+                 "on a device: steps that are captured and replayed together; 0: op by op "
+                 "(default 8; 0 with --eval-images and --with-data)");
   app.add_option("--with-data", o.with_data,
                  "a data set as for ek-train: steps on ready batches, with loading, and with "
                  "loading and evaluation, in turns");

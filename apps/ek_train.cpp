@@ -42,6 +42,11 @@ void add_options(CLI::App& app, Options& o) {
       "--precision", o.precision,
       "float32 (default), float64, bf16 or tf32 (cuda and simt alone); with --audit: also compare "
       "it with float64 on a whole batch");
+  app.add_option(
+      "--steps-per-graph", o.train.steps_per_graph,
+      "on a device: steps that are captured and replayed together; the results do not depend on it "
+      "(default 8; 0: op by op, as with --profile and --trace and where the method cannot be "
+      "captured)");
   app.add_option("--init", o.train.init, "safetensors file with the model's starting weights");
   app.add_option("--stage1", o.stage1, "run folder of a first stage (no method here has stages)");
   app.add_flag("--audit", o.audit,

@@ -46,6 +46,12 @@ void Companions::put(std::uint64_t version, Made made) {
   made_ = std::move(made);
 }
 
+void Companions::clear() {
+  const std::lock_guard lock(mutex_);
+  made_.clear();
+  spare_.reset();
+}
+
 std::vector<Companions::Key> Companions::keys(std::uint64_t version) {
   const std::lock_guard lock(mutex_);
   std::vector<Key> keys;

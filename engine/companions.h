@@ -31,6 +31,8 @@ class Companions {
   Made take(std::uint64_t version);
   // Makes these the companions of `version`, which is new.
   void put(std::uint64_t version, Made made);
+  // Gives back all memory: companions, and what spare() keeps.
+  void clear();
   // The keys of the companions of this version, in order.
   std::vector<Key> keys(std::uint64_t version);
 

@@ -76,6 +76,20 @@ Companions::Key pack_key(std::int64_t offset, DType images, const kernels::Conv2
           std::int64_t(g.products)};
 }
 
+std::vector<Companions::Key> pack_keys(const Tensor& flat) {
+  return PackSet::serves(flat) ? keys_of(flat) : std::vector<Companions::Key>{};
+}
+
+void write_packs(const Tensor& flat, const std::vector<Companions::Key>& keys) {
+  PackSet packs = PackSet::of_kinds(flat, keys);
+  packs.write(flat);
+  std::move(packs).attach_to(flat);
+}
+
+void drop_packs(const Tensor& flat) {
+  flat.storage()->companions.clear();
+}
+
 bool PackSet::serves(const Tensor& flat) {
   return flat.dtype() == DType::float32 && fuses_launches_on(flat.device());
 }
@@ -104,6 +118,18 @@ PackSet PackSet::for_direction(const Tensor& flat, const Tensor& direction) {
   });
   for (Companions::Key& key : keys) key[at_offset] += direction.offset() - flat.offset();
   return made_for(direction, std::move(keys), nullptr);
+}
+
+PackSet PackSet::of_kinds(const Tensor& flat, std::vector<Companions::Key> keys) {
+  PackSet set;
+  set.offset_ = flat.offset();
+  set.is_new_ = true;
+  const MemoryScope scope(MemoryUse::workspace);
+  // Each with a block of its own: who writes the weights takes those that nobody else holds.
+  for (const Companions::Key& key : keys) {
+    set.packs_[key] = allocate(flat.device(), bytes_of(key, flat.device()));
+  }
+  return set;
 }
 
 PackSet PackSet::made_for(const Tensor& to, std::vector<Companions::Key> keys,

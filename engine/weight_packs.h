@@ -20,6 +20,16 @@ namespace ek {
 Companions::Key pack_key(std::int64_t offset, DType images, const kernels::Conv2dShape& shape,
                          kernels::Conv2dPass pass);
 
+// The keys of the packs that a flat tensor's present contents have. Whatever has written the
+// contents since, such as a graph, packs of these kinds can be made again by write_packs: all of
+// them in one launch (and one more where there are some for float and some for bf16 images), rather
+// than each by the first op that wants it. Nothing where there are no keys.
+std::vector<Companions::Key> pack_keys(const Tensor& flat);
+void write_packs(const Tensor& flat, const std::vector<Companions::Key>& keys);
+// Gives back the memory of all packs of a flat tensor and of its copies. Before a capture, which
+// otherwise keeps, as long as its graph lives, what it gives back of them but never uses.
+void drop_packs(const Tensor& flat);
+
 // The packs of the weights in a flat tensor, with memory, between being taken from or made for a
 // storage and being its companions.
 class PackSet {
@@ -38,6 +48,9 @@ class PackSet {
 
   bool empty() const { return packs_.empty(); }
   bool is_new() const { return is_new_; }
+
+  // Packs of these kinds for the flat tensor itself, in memory of their own.
+  static PackSet of_kinds(const Tensor& flat, std::vector<Companions::Key> keys);
 
   // Calls step.operator()<T>(jobs) with the packs for images of T = float or bf16; should there be
   // both, those of bf16 are written after it from `weights`, the contents of the flat tensor.

@@ -57,13 +57,23 @@ class DifficultyNetMethod final : public Method {
     return {.train_sampler = sampler_, .meta_batch = meta_batch_};
   }
 
-  // Before the first epoch nothing is known: accuracies start at zero, as published.
-  void epoch_begin(TrainState&, const StepContext& context) override {
-    if (refresh_ == 0 && context.epoch > 0) refresh_accuracy(context);
+  // Class accuracies are measured anew. Before the first epoch nothing is known: they start at
+  // zero, as published.
+  bool has_work_before(const StepStart& start) const override {
+    if (refresh_ == 0) return start.first_of_epoch && start.epoch > 0;
+    return start.step > 0 && start.step % refresh_ == 0;
+  }
+
+  void work_before(const StepStart&, const ClassAccuracy& class_accuracy) override {
+    set_accuracy(Tensor::from(class_accuracy(), accuracy_.shape()));
+  }
+
+  std::string why_not_captured() const override {
+    if (estimator_ != Estimator::finite_difference) return "";
+    return "estimator finite-difference reads the length of its direction on the host";
   }
 
   StepReport step(TrainState& state, const StepContext& context) override {
-    if (refresh_ > 0 && context.step > 0 && context.step % refresh_ == 0) refresh_accuracy(context);
     const BilevelProblem problem = make_problem(state, context);
     auto train = linearize(problem.train_losses, state.params);  // forward on the train batch
 
@@ -71,14 +81,14 @@ class DifficultyNetMethod final : public Method {
     const DifficultyPass now = net_.pass(theta_, accuracy_);
     const MetaGradient meta =
         meta_direction(problem, train, state.params, now.class_weights, report);
-    update_net(now, meta);  // Eq. 10
+    update_net(now, meta, context.steps_before);  // Eq. 10
 
     const Tensor weights = net_.pass(theta_, accuracy_).class_weights;
     const Tensor cotangent = loss_cotangent(weights, context.train.labels);
     const Tensor loss = ops::sum(ops::mul(train.value(), cotangent));
     const Params buffers = train.aux().buffers;
     context.apply(std::move(train).vjp(cotangent));  // Eq. 11: backward only
-    state.buffers = buffers;
+    update_buffers(state, buffers);
 
     report.insert(report.begin(), {"loss", number(loss)});
     report.push_back({"meta_gradient_norm", [g = meta.class_weights] { return length(g); }});
@@ -112,7 +122,7 @@ class DifficultyNetMethod final : public Method {
     require(accuracy.size() == 1 && accuracy[0].second.shape() == accuracy_.shape(),
             "method difficulty-net: the stored state lacks class_accuracy {}",
             accuracy_.shape().str());
-    accuracy_ = accuracy[0].second.clone().to(accuracy_.dtype()).to(accuracy_.device());
+    set_accuracy(accuracy[0].second);
   }
 
   std::vector<std::pair<std::string, std::vector<double>>> class_figures() const override {
@@ -154,10 +164,11 @@ class DifficultyNetMethod final : public Method {
     return meta;
   }
 
-  void update_net(const DifficultyPass& now, const MetaGradient& meta) {
+  // One Adam step in every step of the run, from the first on: `steps_before` is Adam's count too.
+  void update_net(const DifficultyPass& now, const MetaGradient& meta, const Tensor& steps_before) {
     const Params gradient =
         net_.gradient(theta_, accuracy_, now, meta.class_weights, target_, lambda_);
-    adam_.step(theta_, gradient, meta_lr_, adam_segments_);
+    adam_.step(theta_, gradient, meta_lr_, adam_segments_, steps_before);
   }
 
   Tensor net_objective(const Params& theta, const MetaGradient& meta) const {
@@ -165,11 +176,11 @@ class DifficultyNetMethod final : public Method {
                                 target_, lambda_);
   }
 
-  void refresh_accuracy(const StepContext& context) {
-    const std::vector<double> accuracy = context.class_accuracy();
-    accuracy_ = Tensor::from(accuracy, {std::int64_t(accuracy.size())})
-                    .to(accuracy_.dtype())
-                    .to(accuracy_.device());
+  // In place: captured steps read it there.
+  void set_accuracy(const Tensor& accuracy) {
+    Params mine({{"class_accuracy", accuracy_}});
+    assign(mine,
+           Params({{"class_accuracy", accuracy.to(accuracy_.dtype())}}).to(accuracy_.device()));
   }
 
   // "epoch" is 0, "iterations:N" is N.

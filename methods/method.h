@@ -40,17 +40,38 @@ struct TrainState {
   TrainState to(Device device) const { return {params.to(device), buffers.to(device)}; }
 };
 
-// What the trainer hands to a step, beside the state.
+// Makes `updated` the state's buffers: on a device in place, where captured steps read them.
+inline void update_buffers(TrainState& state, const Params& updated) {
+  if (updated.device() == Device{}) {
+    state.buffers = updated;
+  } else {
+    assign(state.buffers, updated);
+  }
+}
+
+// What a step is made of, beside the state. On a device the step may be captured in a graph and run
+// again as a later one (docs/graphs.md): what differs from step to step is read from the device's
+// memory then, and the host knows none of it.
 struct StepContext {
-  std::int64_t step, epoch;
-  double learning_rate;
+  Number learning_rate;
+  // int64 [], the number of steps of the run before this one; undefined on the cpu, and where steps
+  // are tried rather than run: optimisers count for themselves then.
+  Tensor steps_before = {};
   const Batch& train;
   const Batch* meta;  // null without a meta stream
   // One optimiser update of state.params, in place; no tape may hold them any more.
   std::function<void(const Params& gradient)> apply;
-  // Correct and total per class over the validation (= meta) set, evaluation mode, no augmentation.
-  std::function<std::vector<double>()> class_accuracy;
 };
+
+// Where a run stands before a step.
+struct StepStart {
+  std::int64_t step, epoch;
+  bool first_of_epoch;
+};
+
+// Fraction of right predictions per class over the validation (= meta) set, evaluation mode, no
+// augmentation.
+using ClassAccuracy = std::function<std::vector<double>()>;
 
 // Named numbers of a step for metrics.jsonl; the first is "loss", the training loss. They are read
 // when asked for, so that a step that nobody asks about does not wait for its device.
@@ -88,8 +109,16 @@ class Method {
  public:
   virtual ~Method() = default;
   virtual Streams streams() const { return {}; }
-  virtual void epoch_begin(TrainState&, const StepContext&) {}
+  // Whether the host has something to do before this step, which is then done by work_before: what
+  // cannot be part of a captured step. It writes in place what steps read. Called in order, once
+  // for each step with work; the state is that before the step.
+  virtual bool has_work_before(const StepStart&) const { return false; }
+  virtual void work_before(const StepStart&, const ClassAccuracy&) {}
+  // One step. It keeps no number of the host that changes from step to step, replaces no tensor
+  // that later steps read (update_buffers, assign), and reads none on the host; where it cannot do
+  // without, why_not_captured says so in a clause.
   virtual StepReport step(TrainState& state, const StepContext& context) = 0;
+  virtual std::string why_not_captured() const { return ""; }
   // Logits that predictions and metrics are made of; the model's own unless a method says
   // otherwise.
   virtual Tensor inference_logits(const TrainState& state, const Tensor& images) const = 0;

@@ -54,13 +54,10 @@ Params moved_by_rounding(const Params& params, double unit) {
 std::vector<Derivative> first_derivatives(const Task& task, const TrainState& state) {
   const Batch batch = make_batch(task.train_stream, 0);
   const Batch meta = task.has_meta ? make_batch(task.meta_stream, 0) : Batch{};
-  const StepContext context{.step = 0,
-                            .epoch = 0,
-                            .learning_rate = task.learning_rate(0),
+  const StepContext context{.learning_rate = task.learning_rate(0),
                             .train = batch,
                             .meta = task.has_meta ? &meta : nullptr,
-                            .apply = {},
-                            .class_accuracy = {}};
+                            .apply = {}};
   return task.method->derivatives(state, context);
 }
 

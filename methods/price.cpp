@@ -76,17 +76,13 @@ void try_training(const Task& task, const StepSizes& sizes, AllocationTrace& tra
   const double learning_rate = task.learning_rate(0);
   const Batch batch = make_batch(train_stream, 0);
   const Batch meta = task.has_meta ? make_batch(meta_stream, 0) : Batch{};
-  const StepContext context{.step = 0,
-                            .epoch = 0,
-                            .learning_rate = learning_rate,
+  const StepContext context{.learning_rate = learning_rate,
                             .train = batch,
                             .meta = task.has_meta ? &meta : nullptr,
-                            .apply =
-                                [&](const Params& gradient) {
-                                  optimizer.step(state.params, flat_gradient(gradient),
-                                                 learning_rate, segments);
-                                },
-                            .class_accuracy = {}};
+                            .apply = [&](const Params& gradient) {
+                              optimizer.step(state.params, flat_gradient(gradient), learning_rate,
+                                             segments);
+                            }};
   for (int i = 0; i < 2; ++i) method->step(state, context);
 
   {
@@ -165,15 +161,20 @@ MemoryPrice price_of(const Task& task, int prefetch) {
   price.peak = predict_peak(
       [&](const StepSizes& sizes, AllocationTrace& trace) { try_training(task, sizes, trace); },
       price.sizes, task.device);
-  // Beside the batches of the step each loader holds its queue and the batch that it is making.
-  if (prefetch > 0) {
+  if (task.device != Device{}) {
+    for (const ImageSet* images : {&task.source.train, &task.source.test}) {
+      price.resident_bytes +=
+          std::int64_t(allocated_bytes(images->pixels.size()) +
+                       allocated_bytes(images->labels.size() * sizeof(std::int64_t)));
+    }
+  } else if (prefetch > 0) {
+    // Beside the batches of the step each loader holds its queue and the batch that it is making.
     price.queue_bytes = batch_bytes(task.train_stream, price.sizes.batch);
     if (task.has_meta) price.queue_bytes += batch_bytes(task.meta_stream, price.sizes.meta_batch);
-    // On the host executor a batch is there twice, as made and as copied, in the same memory.
-    price.queue_bytes *= prefetch + (task.device.kind == Device::Kind::simt ? 2 : 1);
+    price.queue_bytes *= prefetch + 1;
   }
-  price.peak.by_use[std::size_t(MemoryUse::data)] += price.queue_bytes;
-  price.peak.total += price.queue_bytes;
+  price.peak.by_use[std::size_t(MemoryUse::data)] += price.queue_bytes + price.resident_bytes;
+  price.peak.total += price.queue_bytes + price.resident_bytes;
   price.data_set_bytes = resident_bytes(task.source.train) + resident_bytes(task.source.test);
   release_free_memory();
   return price;
@@ -201,9 +202,10 @@ std::string price_table(const MemoryPrice& price) {
   for (const MemoryUse use : largest_first(price.peak)) {
     text += fmt::format(
         "  {:<12} {:>9} MiB{}\n", name_of(use), mebibytes(price.peak.by_use[std::size_t(use)]),
-        use == MemoryUse::data
+        use != MemoryUse::data ? std::string()
+        : price.device == Device{}
             ? fmt::format("  ({} waiting in the loaders)", mebibytes(price.queue_bytes))
-            : std::string());
+            : fmt::format("  ({} of the data set)", mebibytes(price.resident_bytes)));
   }
   text +=
       fmt::format("  {:<12} {:>9} MiB  at one moment; the peaks of the categories may lie apart\n",

@@ -36,14 +36,16 @@ struct MemoryPrice {
   Device device;
   MemoryPeak peak;  // as memory_stats(device) counts
   StepSizes sizes;
-  std::int64_t queue_bytes = 0;  // of that: batches waiting in the loaders
+  std::int64_t queue_bytes = 0;     // of that: batches waiting in the cpu's loaders
+  std::int64_t resident_bytes = 0;  // of that: the images in a device's memory
   // Outside of the allocator, in the host's memory for the whole run: the images of the data set.
   std::int64_t data_set_bytes = 0;
 };
 
-// For what train() does with this task: steps, loader queues of `prefetch` batches, evaluation in
-// chunks. Runs on a state, method and optimiser of its own on the task's device and draws the
-// batches anew, so that nothing of the run changes; gives the memory back to the system.
+// For what train() does with this task: steps, loader queues of `prefetch` batches (on the cpu) or
+// resident images (on a device), evaluation in chunks. Steps in graphs have the peak of
+// steps one by one. Runs on a state, method and optimiser of its own on the task's device and draws
+// the batches anew, so that nothing of the run changes; gives the memory back to the system.
 MemoryPrice price_of(const Task& task, int prefetch);
 MemoryPrice price_training(const Recipe& recipe, const TrainOptions& options);
 

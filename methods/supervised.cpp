@@ -28,7 +28,7 @@ class Supervised final : public Method {
     const Params buffers = lin.aux().buffers;
     const Tensor one = Tensor::full({}, 1, loss.dtype(), loss.device());
     context.apply(std::move(lin).vjp(one));
-    state.buffers = buffers;
+    update_buffers(state, buffers);
     return {{"loss", number(loss)}};
   }
 

@@ -125,10 +125,7 @@ PredictOptions Task::predict_options() const {
   return {.dtype = activation_dtype(precision), .device = device};
 }
 
-std::vector<double> Task::meta_accuracy(const TrainState& state) const {
-  const Predictions predictions =
-      predict([&](const Tensor& images) { return method->inference_logits(state, images); },
-              source.train, split.meta_index, eval_transform, predict_options());
+std::vector<double> Task::class_accuracy(const Predictions& predictions) const {
   std::vector<double> accuracy;
   const Metrics metrics = compute_metrics(predictions, split.class_counts);
   for (const auto& recall : metrics.per_class_recall) accuracy.push_back(recall.value_or(0));

@@ -30,8 +30,8 @@ struct Task {
   std::unique_ptr<Method> make_method() const;
   // For predict(), with the logits of `method`.
   PredictOptions predict_options() const;
-  // Fraction of right predictions per class over the meta set, in evaluation mode.
-  std::vector<double> meta_accuracy(const TrainState& state) const;
+  // Fraction of right predictions per class.
+  std::vector<double> class_accuracy(const Predictions& predictions) const;
 
   Recipe recipe;
   DataSource source;

@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <cmath>
+#include <initializer_list>
+#include <limits>
 #include <numeric>
 
 #include "data/manifest.h"
@@ -9,6 +11,7 @@
 #include "methods/price.h"
 #include "methods/run_folder.h"
 #include "methods/step_profile.h"
+#include "methods/step_runner.h"
 #include "methods/task.h"
 
 namespace ek {
@@ -26,6 +29,7 @@ class Trainer {
       : task_(recipe, options.data, options.precision, options.device),
         options_(options),
         observer_(observer),
+        steps_per_graph_(steps_per_graph()),
         optimizer_(recipe.optimizer()),
         folder_(open_folder()) {
     point_.state = task_.initial_state(options.init);
@@ -42,13 +46,13 @@ class Trainer {
     price_ = price_of(task_, options_.prefetch);
     observer_.message(fmt::format("predicted peak of tensor memory{}: {}", memory_name(),
                                   peak_line(price_.peak)));
-    reset_memory_peak();
     StepProfile profile = step_profile();
+    runner_.emplace(
+        task_, point_.state, optimizer_, segments_, point_.step,
+        StepRunner::Options{.prefetch = options_.prefetch, .steps_per_graph = steps_per_graph_});
+    reset_memory_peak();
     start_ = Clock::now();
     first_step_ = point_.step;
-    Loader train(task_.train_stream, point_.step, options_.prefetch);
-    std::optional<Loader> meta;
-    if (task_.has_meta) meta.emplace(task_.meta_stream, point_.step, options_.prefetch);
 
     while (point_.step < end) {
       if (observer_.interrupted()) {
@@ -56,9 +60,10 @@ class Trainer {
         return TrainEnd::interrupted;
       }
       profile.begin_step();
-      const Batch batch = train.next();
-      const Batch meta_batch = meta ? meta->next() : Batch{};
-      step(batch, meta ? &meta_batch : nullptr);
+      done_ = runner_->advance(
+          steps_until({end, next_multiple(eval_every), next_multiple(save_every)}));
+      for (const StepResult& result : done_) look_at(result);
+      observe(done_.back());
       profile.end_step();
       const bool last = point_.step == total;
       if (last || (eval_every > 0 && point_.step % eval_every == 0)) evaluate(true);
@@ -79,11 +84,31 @@ class Trainer {
 
  private:
   nlohmann::json config() const {
-    return {{"recipe", task_.recipe.json()}, {"seed", task_.recipe.integer("seed")},
-            {"data", options_.data},         {"precision", name_of(options_.precision)},
-            {"device", task_.device.str()},  {"threads", thread_count()},
-            {"steps", task_.total_steps()},  {"parameters", parameter_count()},
-            {"versions", build_versions()}};
+    return {{"recipe", task_.recipe.json()},   {"seed", task_.recipe.integer("seed")},
+            {"data", options_.data},           {"precision", name_of(options_.precision)},
+            {"device", task_.device.str()},    {"steps_per_graph", steps_per_graph_},
+            {"threads", thread_count()},       {"steps", task_.total_steps()},
+            {"parameters", parameter_count()}, {"versions", build_versions()}};
+  }
+
+  bool is_profiled() const { return !options_.profile.empty() || !options_.trace.empty(); }
+
+  std::int64_t steps_per_graph() const {
+    const std::int64_t steps =
+        steps_per_graph_for(options_.steps_per_graph, task_.device, *task_.method);
+    if (steps == 0 || !is_profiled()) return steps;
+    observer_.message("profile, trace: steps run op by op, not in graphs");
+    return 0;
+  }
+
+  // From the present step to the first of these.
+  std::int64_t steps_until(std::initializer_list<std::int64_t> stops) const {
+    return std::min(stops) - point_.step;
+  }
+  // The next step after which something is due that happens every so many steps, if at all.
+  std::int64_t next_multiple(std::int64_t every) const {
+    if (every <= 0) return std::numeric_limits<std::int64_t>::max();
+    return (point_.step / every + 1) * every;
   }
 
   std::int64_t parameter_count() const {
@@ -132,54 +157,38 @@ class Trainer {
     wall_before_s_ = folder_.cut_metrics(point_.step);
   }
 
-  void step(const Batch& batch, const Batch* meta) {
-    StepContext context{.step = point_.step,
-                        .epoch = batch.epoch,
-                        .learning_rate = task_.learning_rate(point_.step),
-                        .train = batch,
-                        .meta = meta,
-                        .apply =
-                            [&](const Params& gradient) {
-                              optimizer_.step(point_.state.params, flat_gradient(gradient),
-                                              task_.learning_rate(point_.step), segments_);
-                            },
-                        .class_accuracy = [&] { return task_.meta_accuracy(point_.state); }};
-    if (batch.first_of_epoch) task_.method->epoch_begin(point_.state, context);
-    report_.clear();
-    report_ = task_.method->step(point_.state, context);
-    reported_step_ = point_.step;
-    report_learning_rate_ = context.learning_rate;
-    if (task_.device == Device{}) check_loss();
+  // A step that is done. What log.every asks for is written; on the cpu the loss is read always.
+  void look_at(const StepResult& result) {
     ++point_.step;
-
     const std::int64_t every = task_.recipe.integer("log.every");
-    if (point_.step % every == 0 || point_.step == 1) {
-      check_loss();
-      nlohmann::json line{{"kind", "train"},
-                          {"step", point_.step},
-                          {"epoch", batch.epoch},
-                          {"learning_rate", context.learning_rate}};
-      for (const auto& [name, value] : report_) line[name] = value();
-      log(std::move(line));
-    }
-    observe(batch.epoch, context.learning_rate);
+    const bool logged = point_.step % every == 0 || point_.step == 1;
+    if (logged || task_.device == Device{}) check_loss(result);
+    if (!logged) return;
+    nlohmann::json line{{"kind", "train"},
+                        {"step", point_.step},
+                        {"epoch", result.epoch},
+                        {"learning_rate", result.learning_rate}};
+    for (const auto& [name, value] : result.report) line[name] = value();
+    log(std::move(line));
   }
 
-  // Reads the loss of the step that was taken last.
-  void check_loss() {
-    if (report_.empty()) return;  // no step yet
-    loss_ = report_.at(0).second();
+  void check_loss(const StepResult& result) {
+    loss_ = result.report.at(0).second();
     require(std::isfinite(loss_), "training: the loss of step {} is {} (learning rate {})",
-            reported_step_, loss_, report_learning_rate_);
+            result.step, loss_, result.learning_rate);
+  }
+  // Of the step that was taken last.
+  void check_loss() {
+    if (!done_.empty()) check_loss(done_.back());
   }
 
-  void observe(std::int64_t epoch, double lr) {
+  void observe(const StepResult& result) {
     const std::int64_t total = task_.total_steps();
     observer_.progress({.step = point_.step,
                         .total_steps = total,
-                        .epoch = epoch,
+                        .epoch = result.epoch,
                         .loss = loss_,
-                        .learning_rate = lr,
+                        .learning_rate = result.learning_rate,
                         .steps_per_s = rate(),
                         .seconds_left = double(total - point_.step) / rate(),
                         .peak_bytes = memory_stats(task_.device).peak_total_bytes});
@@ -195,27 +204,22 @@ class Trainer {
   }
   double wall_s() const { return wall_before_s_ + seconds_since(start_); }
 
-  Metrics metrics_on(const ImageSet& images, std::span<const std::int64_t> records) const {
-    const auto logits = [&](const Tensor& x) {
-      return task_.method->inference_logits(point_.state, x);
-    };
-    return compute_metrics(
-        predict(logits, images, records, task_.eval_transform, task_.predict_options()),
-        task_.split.class_counts, task_.evaluation);
+  Metrics metrics_of(const Predictions& predictions) const {
+    return compute_metrics(predictions, task_.split.class_counts, task_.evaluation);
   }
 
   void evaluate(bool scheduled) {
     check_loss();
     std::vector<std::int64_t> all(static_cast<std::size_t>(task_.source.test.count()));
     std::iota(all.begin(), all.end(), std::int64_t(0));
-    nlohmann::json test = to_json(metrics_on(task_.source.test, all));
+    nlohmann::json test = to_json(metrics_of(runner_->evaluator().on_test(all)));
     test["step"] = point_.step;
     nlohmann::json line{
         {"kind", "eval"}, {"step", point_.step}, {"scheduled", scheduled}, {"test", test}};
     const bool held_out = !task_.split.meta_index.empty();
     double validation = 0;
     if (held_out) {
-      validation = metrics_on(task_.source.train, task_.split.meta_index).overall;
+      validation = metrics_of(runner_->evaluator().on_train(task_.split.meta_index)).overall;
       line["validation"] = {{"overall", validation}};
       test["validation"] = validation;
     }
@@ -270,6 +274,7 @@ class Trainer {
                            {"best_by_validation", result("best_by_validation")},
                            {"best_on_test", result("best_on_test")},
                            {"device", task_.device.str()},
+                           {"steps_per_graph", steps_per_graph_},
                            {"wall_s", wall_s()},
                            {"steps_per_s", rate()},
                            {"peak_bytes", measured_peak().total},
@@ -286,15 +291,16 @@ class Trainer {
   Task task_;
   TrainOptions options_;
   TrainObserver observer_;
+  std::int64_t steps_per_graph_;
   Sgd optimizer_;
   std::vector<kernels::OptimSegment> segments_;
   RunFolder folder_;
   TrainingPoint point_;
   nlohmann::json unscheduled_;  // metrics of an evaluation that is no part of the run's record
   MemoryPrice price_;
-  StepReport report_;  // of the last step
-  std::int64_t reported_step_ = 0;
-  double report_learning_rate_ = 0, loss_ = 0;
+  std::optional<StepRunner> runner_;
+  std::span<const StepResult> done_;  // the last steps
+  double loss_ = 0;
   std::int64_t first_step_ = 0;
   Clock::time_point start_ = Clock::now();
   double wall_before_s_ = 0;
@@ -313,13 +319,10 @@ Audit audit_training(const Recipe& recipe, const TrainOptions& options) {
   const TrainState state = task.initial_state(options.init);
   const Batch batch = make_batch(task.train_stream, 0);
   const Batch meta = task.has_meta ? make_batch(task.meta_stream, 0) : Batch{};
-  const StepContext context{.step = 0,
-                            .epoch = 0,
-                            .learning_rate = task.learning_rate(0),
+  const StepContext context{.learning_rate = task.learning_rate(0),
                             .train = batch,
                             .meta = task.has_meta ? &meta : nullptr,
-                            .apply = {},
-                            .class_accuracy = {}};
+                            .apply = {}};
   return task.method->audit(state, context);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "engine/device.h"
@@ -19,7 +20,10 @@ struct TrainOptions {
   std::string init;             // safetensors file with starting weights, or ""
   Precision precision = Precision::float32;
   Device device;     // a run may be resumed on another one; config.json has that of its start
-  int prefetch = 2;  // batches made ahead of time
+  int prefetch = 2;  // batches that the cpu makes ahead of time
+  // On a device, how many steps are captured together (docs/graphs.md); 0: each runs op by op. Not
+  // given: steps_per_graph_for (methods/step_graph.h). A run with a profile or trace has none.
+  std::optional<std::int64_t> steps_per_graph;
   // Files for the tables and the Chrome trace of a few steps after a warm-up (StepProfile), or "".
   std::string profile, trace;
 };
@@ -33,11 +37,12 @@ struct Progress {
 };
 
 struct TrainObserver {
+  // After every step, on a device after every graph.
   std::function<void(const Progress&)> progress = [](const Progress&) {};
   // Among them the peak of tensor memory: predicted (methods/price.h) as a run starts, measured as
   // it ends.
   std::function<void(const std::string&)> message = [](const std::string&) {};
-  // Asked before every step; true ends the run with a checkpoint.
+  // Asked before every step, on a device before every graph; true ends the run with a checkpoint.
   std::function<bool()> interrupted = [] { return false; };
 };
 
@@ -46,11 +51,11 @@ enum class TrainEnd { finished, stopped_at_max_steps, interrupted };
 // Trains by the recipe and fills the run folder (spec interfaces, "Run folder"): config.json,
 // manifest.json, metrics.jsonl, last.safetensors, best.safetensors, summary.json. Same recipe,
 // data, seed and precision: the same bytes in last.safetensors and, time fields aside, in
-// metrics.jsonl, for any number of threads and any interruptions on one device; devices round
-// differently. A loss that is not finite ends the run with an Error that names the step; the last
-// checkpoint stays. The CPU looks at the loss of every step. Reading it from another device would
-// wait for that step each time: there it is looked at in every step that is logged, and before an
-// evaluation or a checkpoint.
+// metrics.jsonl, for any number of threads, of steps to a graph and any interruptions on one
+// device; devices round differently. A loss that is not finite ends the run with an Error that
+// names the step; the last checkpoint stays. The CPU looks at the loss of every step. Reading it
+// from another device would wait for that step each time: there it is looked at in every step that
+// is logged, and before an evaluation or a checkpoint.
 TrainEnd train(const Recipe& recipe, const TrainOptions& options, const TrainObserver& observer);
 
 // One step of the recipe's method on a tiny batch in float64 (DESIGN 2.3), on the device of the

@@ -107,18 +107,15 @@ class DataBench {
 
   void step(const Batches& batches) {
     const double learning_rate = task_.learning_rate(0);
-    const StepContext context{.step = done_++,
-                              .epoch = 0,
-                              .learning_rate = learning_rate,
+    const StepContext context{.learning_rate = learning_rate,
                               .train = batches.train,
                               .meta = task_.has_meta ? &batches.meta : nullptr,
-                              .apply =
-                                  [&](const Params& gradient) {
-                                    optimizer_.step(state_.params, flat_gradient(gradient),
-                                                    learning_rate, segments_);
-                                  },
-                              .class_accuracy = {}};
+                              .apply = [&](const Params& gradient) {
+                                optimizer_.step(state_.params, flat_gradient(gradient),
+                                                learning_rate, segments_);
+                              }};
     report_ = task_.method->step(state_, context);
+    ++done_;
     synchronise(task_.device);
   }
 
@@ -173,6 +170,9 @@ void write_profile(DataBench& bench, const BenchStepOptions& options, double unp
 
 nlohmann::json bench_with_data(const BenchStepOptions& options) {
   require_runnable(options);
+  require(options.steps_per_graph.value_or(0) == 0,
+          "--steps-per-graph {}: steps of --with-data run op by op, on the loaders' batches",
+          options.steps_per_graph.value_or(0));
   DataBench bench(options);
   const std::array<std::function<void()>, 3> kinds{[&] { bench.step_on_ready_batch(); },
                                                    [&] { bench.step_with_data(); },

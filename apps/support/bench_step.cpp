@@ -6,9 +6,11 @@
 
 #include "engine/profiler.h"
 #include "engine/random.h"
+#include "engine/weight_packs.h"
 #include "methods/build_info.h"
 #include "methods/method.h"
 #include "methods/price.h"
+#include "methods/step_graph.h"
 #include "methods/step_profile.h"
 #include "models/registry.h"
 
@@ -102,30 +104,74 @@ class Bench {
       meta_.push_back(maker.make(options.meta_batch, number++, false));
     }
     if (options.eval_images > 0) eval_ = maker.make(options.eval_images, number, false);
+    require(options.eval_images == 0 || options.steps_per_graph.value_or(0) == 0,
+            "--steps-per-graph {}: --eval-images measures accuracies on the host in every step, "
+            "which no graph can hold",
+            options.steps_per_graph.value_or(0));
+    if (options.eval_images == 0) {
+      steps_per_graph_ = steps_per_graph_for(options.steps_per_graph, options.device, *method_);
+    }
   }
 
   // A step, and the wait for it.
   void step() {
-    const std::size_t slot = std::size_t(done_ % options_.pool);
-    const StepContext context{.step = done_,
-                              .epoch = 0,
-                              .learning_rate = learning_rate,
-                              .train = train_[slot],
-                              .meta = &meta_[slot],
-                              .apply =
-                                  [&](const Params& gradient) {
-                                    optimizer_.step(state_.params, flat_gradient(gradient),
-                                                    learning_rate, segments_);
-                                  },
-                              .class_accuracy = [&] { return class_accuracy(); }};
-    report_ = method_->step(state_, context);
+    const StepStart start{.step = done_, .epoch = 0, .first_of_epoch = false};
+    if (method_->has_work_before(start)) {
+      method_->work_before(start, [&] { return class_accuracy(); });
+    }
+    report_ = step_on(done_ % options_.pool, learning_rate, {});
     synchronise(options_.device);
     ++done_;
+  }
+
+  // 0: there is step() alone.
+  std::int64_t steps_per_graph() const { return steps_per_graph_; }
+
+  // After a step().
+  void capture() {
+    graph_.emplace(options_.device, StepFeed::Layout{.steps = steps_per_graph_}, state_.params,
+                   pack_keys(state_.params.flat()), [&](std::int64_t k, const StepFeed& feed) {
+                     return step_on((done_ + k) % options_.pool, feed.number(k), feed.count(k));
+                   });
+  }
+
+  // The captured steps, and the wait for them.
+  void replay() {
+    for (std::int64_t k = 0; k < steps_per_graph_; ++k) {
+      graph_->feed().set_count(k, 0, done_ + k);
+      graph_->feed().set_number(k, 0, learning_rate);
+    }
+    graph_->run();
+    synchronise(options_.device);
+    report_ = graph_->reports().back();
+    done_ += steps_per_graph_;
+  }
+
+  nlohmann::json launches_per_step() const {
+    if (!graph_) return nullptr;
+    const Graph::Counts counts = graph_->graph().counts();
+    const auto share = [&](std::int64_t count) { return double(count) / double(steps_per_graph_); };
+    return {{"kernels", share(counts.kernels)},
+            {"copies", share(counts.copies)},
+            {"fills", share(counts.fills)}};
   }
 
   double loss() const { return report_.at(0).second(); }  // of the last step
 
  private:
+  StepReport step_on(std::int64_t batch, const Number& rate, const Tensor& steps_before) {
+    const auto slot = std::size_t(batch);
+    const StepContext context{.learning_rate = rate,
+                              .steps_before = steps_before,
+                              .train = train_[slot],
+                              .meta = &meta_[slot],
+                              .apply = [&](const Params& gradient) {
+                                optimizer_.step(state_.params, flat_gradient(gradient), rate,
+                                                segments_, steps_before);
+                              }};
+    return method_->step(state_, context);
+  }
+
   std::vector<double> class_accuracy() const {
     const PhaseScope phase(Phase::evaluation);
     std::vector<double> right(std::size_t(options_.classes)), all(right.size());
@@ -152,8 +198,23 @@ class Bench {
   std::vector<Batch> train_, meta_;
   Batch eval_;
   StepReport report_;
-  std::int64_t done_ = 0;
+  std::int64_t done_ = 0, steps_per_graph_ = 0;
+  std::optional<StepGraph> graph_;
 };
+
+// Milliseconds per step, of steps or of replays.
+std::vector<double> timed(Bench& bench, std::int64_t steps) {
+  using Clock = std::chrono::steady_clock;
+  const std::int64_t each = std::max<std::int64_t>(bench.steps_per_graph(), 1);
+  std::vector<double> times_ms;
+  for (std::int64_t done = 0; done < steps; done += each) {
+    const auto start = Clock::now();
+    bench.steps_per_graph() > 0 ? bench.replay() : bench.step();
+    const std::chrono::duration<double, std::milli> taken = Clock::now() - start;
+    times_ms.push_back(taken.count() / double(each));
+  }
+  return times_ms;
+}
 
 void write_profile(Bench& bench, const BenchStepOptions& options, double unprofiled_step_ms) {
   StepProfile profile(
@@ -176,6 +237,7 @@ MemoryPeak price(const BenchStepOptions& options) {
   const auto trial = [&](const StepSizes& sizes, AllocationTrace& trace) {
     BenchStepOptions smaller = options;
     smaller.pool = 1;
+    smaller.steps_per_graph.reset();  // the peak is that of the steps one by one
     smaller.batch = sizes.batch;
     smaller.meta_batch = sizes.meta_batch;
     smaller.eval_images = sizes.eval_images;
@@ -218,22 +280,21 @@ void require_runnable(const BenchStepOptions& options) {
 }
 
 nlohmann::json bench_step(const BenchStepOptions& options) {
-  using Clock = std::chrono::steady_clock;
   require_runnable(options);
   const MemoryPeak predicted = price(options);
   Bench bench(options);
   bench.step();
   const double first_loss = bench.loss();
-  for (std::int64_t i = 1; i < options.warmup; ++i) bench.step();
-
-  reset_memory_peak();
-  const std::int64_t allocations = memory_stats(options.device).system_allocations;
-  std::vector<double> times_ms;
-  for (std::int64_t i = 0; i < options.steps; ++i) {
-    const auto start = Clock::now();
-    bench.step();
-    times_ms.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
+  if (bench.steps_per_graph() > 0) {
+    reset_memory_peak();
+    bench.capture();  // replays allocate nothing: the peak is that of the capture
+    timed(bench, options.warmup);
+  } else {
+    if (options.warmup > 1) timed(bench, options.warmup - 1);
+    reset_memory_peak();
   }
+  const std::int64_t allocations = memory_stats(options.device).system_allocations;
+  const std::vector<double> times_ms = timed(bench, options.steps);
   const double last_loss = bench.loss();
   const MemoryStats memory = memory_stats(options.device);
   const nlohmann::json step_ms = quantiles(times_ms);
@@ -250,7 +311,9 @@ nlohmann::json bench_step(const BenchStepOptions& options) {
       {"precision", name_of(options.precision)},
       {"device", options.device.str()},
       {"threads", thread_count()},
-      {"steps", options.steps},
+      {"steps", std::ssize(times_ms) * std::max<std::int64_t>(bench.steps_per_graph(), 1)},
+      {"steps_per_graph", bench.steps_per_graph()},
+      {"launches_per_step", bench.launches_per_step()},
       {"step_ms", step_ms},
       {"images_per_s", 1e3 * double(options.batch) / step_ms["median"].get<double>()},
       {"peak_bytes", memory.peak_total_bytes},

@@ -30,12 +30,11 @@ void check_row(std::span<const double> logits, std::int64_t record) {
           bad - logits.begin());
 }
 
-}  // namespace
+using ChunkFunction = std::function<LogitsAndFeatures(std::span<const std::int64_t> records)>;
 
-PredictedFeatures predict_with_features(const FeatureFunction& model, const ImageSet& images,
-                                        std::span<const std::int64_t> records,
-                                        const kernels::AugmentSpec& transform,
-                                        const PredictOptions& options) {
+PredictedFeatures predict_all(const ChunkFunction& model, const ImageSet& images,
+                              std::span<const std::int64_t> records,
+                              const PredictOptions& options) {
   require(options.chunk >= 1, "predict: expected at least 1 image per chunk, got {}",
           options.chunk);
   NoRecording no_recording;
@@ -46,8 +45,7 @@ PredictedFeatures predict_with_features(const FeatureFunction& model, const Imag
   for (std::int64_t begin = 0; begin < total; begin += options.chunk) {
     const std::int64_t rows = std::min(options.chunk, total - begin);
     const auto chunk = records.subspan(std::size_t(begin), std::size_t(rows));
-    const Batch batch = whole(images, chunk, transform, options.dtype, options.device);
-    const LogitsAndFeatures result = model(batch.images);
+    const LogitsAndFeatures result = model(chunk);
     append(result.logits, rows, "logits", predictions.num_classes, predictions.logits);
     if (result.features) append(result.features, rows, "features", out.feature_count, out.features);
     for (const std::int64_t record : chunk) {
@@ -61,6 +59,26 @@ PredictedFeatures predict_with_features(const FeatureFunction& model, const Imag
     if (options.progress) options.progress(begin + rows, total);
   }
   return out;
+}
+
+}  // namespace
+
+PredictedFeatures predict_with_features(const FeatureFunction& model, const ImageSet& images,
+                                        std::span<const std::int64_t> records,
+                                        const kernels::AugmentSpec& transform,
+                                        const PredictOptions& options) {
+  const auto chunk_model = [&](std::span<const std::int64_t> chunk) {
+    return model(whole(images, chunk, transform, options.dtype, options.device).images);
+  };
+  return predict_all(chunk_model, images, records, options);
+}
+
+Predictions predict_chunks(const ChunkLogits& logits, const ImageSet& images,
+                           std::span<const std::int64_t> records, const PredictOptions& options) {
+  const auto model = [&](std::span<const std::int64_t> chunk) {
+    return LogitsAndFeatures{logits(chunk), {}};
+  };
+  return predict_all(model, images, records, options).predictions;
 }
 
 Predictions predict(const LogitsFunction& logits, const ImageSet& images,

@@ -29,6 +29,11 @@ Predictions predict(const LogitsFunction& logits, const ImageSet& images,
                     std::span<const std::int64_t> records, const kernels::AugmentSpec& transform,
                     const PredictOptions& options = {});
 
+// The same where logits [rows, C] of up to `chunk` records are made in some other way.
+using ChunkLogits = std::function<Tensor(std::span<const std::int64_t> records)>;
+Predictions predict_chunks(const ChunkLogits& logits, const ImageSet& images,
+                           std::span<const std::int64_t> records, const PredictOptions& options);
+
 // The same with what the classifier saw, features [B, F].
 struct LogitsAndFeatures {
   Tensor logits, features;

@@ -104,6 +104,8 @@ std::string curve_recipe(const std::string& method) {
   nlohmann::json json = nlohmann::json::parse(tiny_recipe(method));
   json["batch_size"] = 16;
   json["data"]["n_max"] = 30;
+  json["optim"]["lr"] = 0.01;
+  json["schedule"]["length"] = 50;
   return json.dump();
 }
 
@@ -112,9 +114,9 @@ std::string curve_recipe(const std::string& method) {
 // float64. tf32, which the CPU lacks, has two bits more than bf16.
 void check_curves(const std::string& recipe, const std::string& data, Device device,
                   std::int64_t steps, std::span<const Precision> of) {
-  constexpr double rate = 0.01, several = 8, floor = 1e-5;
+  constexpr double several = 8, floor = 1e-5;
   const auto run = [&](Precision precision, Device on) {
-    return run_steps(recipe, data, precision, on, steps, rate);
+    return run_steps(recipe, data, precision, on, steps);
   };
   const Steps exact = run(Precision::float64, {});
   double least = exact.moments.front().report.front().second, most = least;

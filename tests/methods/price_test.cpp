@@ -68,17 +68,12 @@ Outcome three_steps(const Recipe& recipe, bool with_price) {
   for (std::int64_t step = 0; step < 3; ++step) {
     if (with_price) price_of(task, 2);
     const Batch batch = train.next(), meta_batch = meta.next();
-    const StepContext context{.step = step,
-                              .epoch = 0,
-                              .learning_rate = 0.05,
+    const StepContext context{.learning_rate = 0.05,
                               .train = batch,
                               .meta = &meta_batch,
-                              .apply =
-                                  [&](const Params& gradient) {
-                                    optimizer.step(state.params, gradient.flattened(), 0.05,
-                                                   segments);
-                                  },
-                              .class_accuracy = {}};
+                              .apply = [&](const Params& gradient) {
+                                optimizer.step(state.params, gradient.flattened(), 0.05, segments);
+                              }};
     task.method->step(state, context);
   }
   return {state, optimizer.state(), task.method->state()};

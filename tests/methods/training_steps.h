@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "methods/step_runner.h"
 #include "methods/task.h"
 #include "methods/trainer.h"
 #include "tests/catch.h"
@@ -23,32 +24,18 @@ struct Steps {
   std::vector<std::pair<std::string, std::vector<double>>> method;
 };
 
-// `count` steps of a recipe (a text) on a device, op by op, at a constant learning rate.
+// `count` steps of a recipe (a text) on a device.
 inline Steps run_steps(const std::string& recipe_text, const std::string& data, Precision precision,
-                       Device device, std::int64_t count, double learning_rate = 0.05) {
+                       Device device, std::int64_t count) {
   const Recipe recipe = Recipe::resolve(recipe_text, "test");
   const Task task(recipe, data, precision, device);
   TrainState state = task.initial_state();
   Sgd optimizer(recipe.optimizer());
   const auto segments = optimizer_segments(state.params, 1e-4, {});
   Steps steps;
+  StepRunner runner(task, state, optimizer, segments, 0, {.prefetch = 0});
   for (std::int64_t step = 0; step < count; ++step) {
-    const Batch batch = make_batch(task.train_stream, step);
-    const Batch meta = task.has_meta ? make_batch(task.meta_stream, step) : Batch{};
-    CHECK(batch.images.device() == device);
-    CHECK(batch.labels.device() == device);
-    const StepContext context{.step = step,
-                              .epoch = batch.epoch,
-                              .learning_rate = learning_rate,
-                              .train = batch,
-                              .meta = task.has_meta ? &meta : nullptr,
-                              .apply =
-                                  [&](const Params& gradient) {
-                                    optimizer.step(state.params, gradient.flattened(),
-                                                   learning_rate, segments);
-                                  },
-                              .class_accuracy = [&] { return task.meta_accuracy(state); }};
-    const StepReport report = task.method->step(state, context);
+    const StepReport report = runner.advance(1).front().report;
     CHECK(state.params.flat().device() == device);
     CHECK(state.buffers.flat().device() == device);
     Moment& moment = steps.moments.emplace_back();
