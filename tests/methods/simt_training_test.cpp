@@ -6,7 +6,6 @@
 
 #include "engine/safetensors.h"
 #include "methods/precision_report.h"
-#include "methods/step_runner.h"
 #include "methods/task.h"
 #include "methods/trainer.h"
 #include "tests/catch.h"

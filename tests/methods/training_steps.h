@@ -8,6 +8,7 @@
 
 #include "methods/step_runner.h"
 #include "methods/task.h"
+#include "methods/trainer.h"
 #include "tests/catch.h"
 #include "tests/methods/tiny_data.h"
 
@@ -23,11 +24,10 @@ struct Steps {
   std::vector<std::pair<std::string, std::vector<double>>> method;
 };
 
-// `count` steps of a recipe (a text, and what is to be set otherwise) on a device, op by op.
+// `count` steps of a recipe (a text) on a device.
 inline Steps run_steps(const std::string& recipe_text, const std::string& data, Precision precision,
-                       Device device, std::int64_t count,
-                       const std::vector<std::string>& sets = {}) {
-  const Recipe recipe = Recipe::resolve(recipe_text, "test", sets);
+                       Device device, std::int64_t count) {
+  const Recipe recipe = Recipe::resolve(recipe_text, "test");
   const Task task(recipe, data, precision, device);
   TrainState state = task.initial_state();
   Sgd optimizer(recipe.optimizer());
