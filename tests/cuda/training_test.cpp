@@ -85,18 +85,15 @@ Recipe on_shapes(const std::string& model) {
                      "data.n_max=200", "data.meta_per_class=10", "optim.lr=0.01"});
 }
 
-// The largest distance of two curves of the loss.
+// The mean distance of two curves of the loss; NaN where a loss is.
 double apart(const Steps& a, const Steps& b) {
   REQUIRE(a.moments.size() == b.moments.size());
-  double most = 0;
+  double sum = 0;
   for (std::size_t i = 0; i < a.moments.size(); ++i) {
     REQUIRE(a.moments[i].report.front().first == "loss");
-    const double difference =
-        std::abs(a.moments[i].report.front().second - b.moments[i].report.front().second);
-    if (!(difference <= most)) most = difference;  // a NaN stays
-    if (std::isnan(most)) break;
+    sum += std::abs(a.moments[i].report.front().second - b.moments[i].report.front().second);
   }
-  return most;
+  return sum / double(a.moments.size());
 }
 
 // Batches of 16 of some more images: smooth enough that 50 steps in bf16 stay near float64.
@@ -111,10 +108,11 @@ std::string curve_recipe(const std::string& method) {
 
 // Curves of `steps` losses. Rounding errors grow along a training, on any machine: so a curve is
 // held to the distance that the same training has on the CPU in a precision no better, from
-// float64. tf32, which the CPU lacks, has two bits more than bf16.
+// float64, and to what switching ReLUs do, which one machine meets and another does not: a share of
+// the curve's range. tf32, which the CPU lacks, has two bits more than bf16.
 void check_curves(const std::string& recipe, const std::string& data, Device device,
                   std::int64_t steps, std::span<const Precision> of) {
-  constexpr double several = 8, floor = 1e-5;
+  constexpr double several = 8;
   const auto run = [&](Precision precision, Device on) {
     return run_steps(recipe, data, precision, on, steps);
   };
@@ -129,11 +127,12 @@ void check_curves(const std::string& recipe, const std::string& data, Device dev
     const bool whole = precision == Precision::float32;
     const double here = apart(run(whole ? Precision::float32 : Precision::bf16, {}), exact);
     const double there = apart(run(precision, device), exact);
-    CAPTURE(name_of(precision), here, there);
+    const double bound = several * here + roots_deep * root_of_roundoff(precision) * (most - least);
+    CAPTURE(name_of(precision), here, there, bound);
     std::cout << fmt::format("{}: {} steps in {}: {:.1e} from float64, the cpu {:.1e}\n",
                              device.str(), steps, name_of(precision), there, here);
     CHECK(here <= 0.5 * (most - least));  // else the comparison says nothing
-    CHECK(there <= floor + several * here);
+    CHECK(there <= bound);
   }
 }
 
@@ -188,8 +187,8 @@ TEST_CASE("gpu: 50 losses follow those of the cpu", "[.gpu]") {
 TEST_CASE("simt: losses follow those of the cpu", "[simt][slow]") {
   if (!has_simt()) return;
   const TempDir dir;
-  const std::string data = tiny_data(dir);
-  check_curves(tiny_recipe("supervised"), data, simt, 10, precisions);
+  const std::string data = tiny_data(dir, 40);
+  check_curves(curve_recipe("supervised"), data, simt, 10, precisions);
 }
 
 TEST_CASE("gpu: two runs have the same bits", "[.gpu]") {
