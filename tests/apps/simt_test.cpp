@@ -10,6 +10,7 @@
 #include "engine/optim.h"
 #include "tests/apps/op_files.h"
 #include "tests/apps/program_run.h"
+#include "tests/simt_device.h"
 #include "tests/tensor_numbers.h"
 
 using ek::Device;
@@ -20,14 +21,6 @@ using ek::Tensor;
 using ek::Tensors;
 
 namespace {
-
-constexpr Device simt{Device::Kind::simt};
-
-bool has_simt() {
-  if (ek::is_available(simt)) return true;
-  WARN("this build has no simt device");
-  return false;
-}
 
 std::vector<NamedTensor> outputs(const ek::OpEntry& op, const ek::OpExample& example, DType dtype,
                                  Device device, bool derivatives) {

@@ -6,16 +6,11 @@
 #include "engine/safetensors.h"
 #include "tests/apps/program_run.h"
 #include "tests/methods/tiny_data.h"
+#include "tests/simt_device.h"
 
 using namespace ek;
 
 namespace {
-
-bool has_simt() {
-  if (is_available({Device::Kind::simt})) return true;
-  WARN("this build has no simt device");
-  return false;
-}
 
 // A run in `out` on tiny images.
 ProgramRun train(const TempDir& dir, const std::string& arguments) {

@@ -14,18 +14,11 @@
 #include "kernels/elementwise.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
+#include "tests/simt_device.h"
 
 using namespace ek;
 
 namespace {
-
-constexpr Device simt{Device::Kind::simt};
-
-bool has_simt() {
-  if (is_available(simt)) return true;
-  WARN("this build has no simt device");
-  return false;
-}
 
 Tensor on_simt(const std::vector<float>& values) {
   return Tensor::from(values, {std::int64_t(values.size())}).to(simt);

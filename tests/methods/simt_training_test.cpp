@@ -10,20 +10,14 @@
 #include "methods/trainer.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
+#include "tests/methods/run_files.h"
 #include "tests/methods/tiny_data.h"
 #include "tests/methods/training_steps.h"
+#include "tests/simt_device.h"
 
 using namespace ek;
 
 namespace {
-
-constexpr Device simt{Device::Kind::simt};
-
-bool has_simt() {
-  if (is_available(simt)) return true;
-  WARN("this build has no simt device");
-  return false;
-}
 
 TrainOptions options(const std::string& data, const std::filesystem::path& out,
                      Device device = simt) {
@@ -39,21 +33,6 @@ Recipe tiny(const std::string& method, const std::vector<std::string>& sets = {}
   return Recipe::resolve(tiny_recipe(method), "test", sets);
 }
 
-nlohmann::json json_of(const std::filesystem::path& file) {
-  return nlohmann::json::parse(file_bytes(file));
-}
-
-// The lines of metrics.jsonl without what the clock says.
-std::vector<nlohmann::json> metrics(const std::filesystem::path& run) {
-  std::ifstream stream(run / "metrics.jsonl");
-  std::vector<nlohmann::json> lines;
-  for (std::string line; std::getline(stream, line);) {
-    lines.push_back(nlohmann::json::parse(line));
-    lines.back().erase("wall_s");
-  }
-  return lines;
-}
-
 void check_resume(const std::string& method) {
   const TempDir dir;
   const std::string data = tiny_data(dir);
@@ -67,7 +46,7 @@ void check_resume(const std::string& method) {
   for (const char* file : {"last.safetensors", "best.safetensors"}) {
     CHECK(file_bytes(dir / "straight" / file) == file_bytes(dir / "resumed" / file));
   }
-  CHECK(metrics(dir / "straight") == metrics(dir / "resumed"));
+  CHECK(metrics_of(dir / "straight") == metrics_of(dir / "resumed"));
 }
 
 }  // namespace
@@ -139,7 +118,7 @@ TEST_CASE("a run on simt fills its folder, and goes on on the cpu", "[simt][trai
     CHECK(a.tensors[i].second.shape() == b.tensors[i].second.shape());
     CHECK(a.tensors[i].second.dtype() == b.tensors[i].second.dtype());
   }
-  const auto lines = metrics(dir / "run"), expected = metrics(dir / "cpu");
+  const auto lines = metrics_of(dir / "run"), expected = metrics_of(dir / "cpu");
   REQUIRE(lines.size() == expected.size());
   for (std::size_t i = 0; i < lines.size(); ++i) {
     for (const auto& [key, value] : expected[i].items()) CHECK(lines[i].contains(key));

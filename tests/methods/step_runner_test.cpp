@@ -9,19 +9,13 @@
 #include "methods/trainer.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
+#include "tests/methods/run_files.h"
 #include "tests/methods/tiny_data.h"
+#include "tests/simt_device.h"
 
 using namespace ek;
 
 namespace {
-
-constexpr Device simt{Device::Kind::simt};
-
-bool has_simt() {
-  if (is_available(simt)) return true;
-  WARN("this build has no simt device");
-  return false;
-}
 
 // Eight steps with a warm-up; an evaluation after 4, checkpoints after 3 and 6.
 Recipe recipe_of(const std::string& method, std::vector<std::string> sets = {}) {
@@ -43,27 +37,13 @@ TrainOptions options(const std::string& data, const std::filesystem::path& out,
   return o;
 }
 
-nlohmann::json json_of(const std::filesystem::path& file) {
-  return nlohmann::json::parse(file_bytes(file));
-}
-
-std::vector<nlohmann::json> metrics(const std::filesystem::path& run) {
-  std::ifstream stream(run / "metrics.jsonl");
-  std::vector<nlohmann::json> lines;
-  for (std::string line; std::getline(stream, line);) {
-    lines.push_back(nlohmann::json::parse(line));
-    lines.back().erase("wall_s");
-  }
-  return lines;
-}
-
 // What two runs of the same recipe must have in common, whatever their graphs.
 void require_same_run(const std::filesystem::path& a, const std::filesystem::path& b) {
   for (const char* file : {"last.safetensors", "best.safetensors", "manifest.json"}) {
     CAPTURE(file);
     REQUIRE(file_bytes(a / file) == file_bytes(b / file));
   }
-  REQUIRE(metrics(a) == metrics(b));
+  REQUIRE(metrics_of(a) == metrics_of(b));
   nlohmann::json x = json_of(a / "config.json"), y = json_of(b / "config.json");
   for (nlohmann::json* config : {&x, &y}) config->erase("steps_per_graph");
   REQUIRE(x == y);
@@ -78,7 +58,7 @@ void compare_graphs(const Recipe& recipe, Precision precision,
   const TempDir dir;
   const std::string data = tiny_data(dir);
   CHECK(train(recipe, options(data, dir / "eager", 0, precision), {}) == TrainEnd::finished);
-  CHECK(metrics(dir / "eager").size() == std::size_t(recipe.schedule().length * 5 / 4));
+  CHECK(metrics_of(dir / "eager").size() == std::size_t(recipe.schedule().length * 5 / 4));
   for (const std::int64_t steps : steps_per_graph) {
     CAPTURE(steps);
     const auto run = dir / std::to_string(steps);
