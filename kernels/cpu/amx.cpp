@@ -15,7 +15,9 @@ bool ask() {
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
   const auto bit = [](unsigned word, int n) { return (word >> n & 1) != 0; };
   const bool avx512 = bit(b, 16) && bit(b, 30) && bit(b, 31);  // F, BW, VL
-  const bool amx = bit(d, 22) && bit(d, 24);                   // bf16, tiles
+  unsigned a1 = 0, b1 = 0, c1 = 0, d1 = 0;
+  if (!__get_cpuid_count(7, 1, &a1, &b1, &c1, &d1) || !bit(a1, 5)) return false;  // AVX-512 bf16
+  const bool amx = bit(d, 22) && bit(d, 24);                                      // bf16, tiles
   if (!avx512 || !amx) return false;
   // ARCH_REQ_XCOMP_PERM for the tile data, state component 18: Linux hands out the large register
   // state only to who asks for it, and refuses where it does not know it.

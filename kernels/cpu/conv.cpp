@@ -3,14 +3,15 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "kernels/cpu/amx_conv.h"
 #include "kernels/cpu/conv_onednn.h"
 #include "kernels/cpu/conv_plain.h"
 #include "kernels/cpu/conv_slices.h"
 #include "kernels/cpu/scratch.h"
 #include "kernels/error.h"
 
-// The CPU convolution: float32 and bf16 through oneDNN where it is built in and has a good
-// implementation (weight gradients of bf16 by AMX tiles first), the rest through the plain path.
+// The CPU convolution: float32 and bf16 by AMX tiles where they serve, through oneDNN where it is
+// built in and has a good implementation, the rest through the plain path.
 namespace ek::kernels {
 namespace {
 
@@ -70,6 +71,7 @@ std::size_t conv2d_pack_bytes(const Conv2dShape& s, Conv2dPass pass) {
   check(s, "conv2d_pack");
   if (pass == Conv2dPass::backward_weights) return 0;
   if constexpr (!std::is_same_v<T, double>) {
+    if (const auto bytes = cpu::amx_pack_bytes<T>(s, pass)) return *bytes;
     if (const auto bytes = cpu::onednn_pack_bytes<T>(s, pass)) return *bytes;
   }
   return cpu::plain_pack_bytes<T>(s, pass);
@@ -80,6 +82,7 @@ void conv2d_pack(Stream, const Conv2dShape& s, Conv2dPass pass, const Acc<T>* oh
   const std::size_t bytes = conv2d_pack_bytes<B, T>(s, pass);
   require(bytes > 0, "conv2d_pack: a pass that reads a pack expected, got pass {}", int(pass));
   if constexpr (!std::is_same_v<T, double>) {
+    if (cpu::amx_pack_bytes<T>(s, pass)) return cpu::amx_pack<T>(s, pass, ohwi, pack);
     if (cpu::onednn_pack_bytes<T>(s, pass)) return cpu::onednn_pack<T>(s, pass, ohwi, pack);
   }
   cpu::plain_pack<T>(s, pass, ohwi, static_cast<Acc<T>*>(pack));

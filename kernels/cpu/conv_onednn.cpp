@@ -1,5 +1,6 @@
-#ifdef EK_HAS_ONEDNN
 #include "kernels/cpu/conv_onednn.h"
+
+#ifdef EK_HAS_ONEDNN
 
 #include <algorithm>
 #include <cstring>
@@ -195,6 +196,32 @@ SliceGradientPtr<T> onednn_slice_gradient(const Conv2dShape& slice) {
   return std::make_shared<OnednnGradient<T>>(slice);
 }
 
+}  // namespace ek::kernels::cpu
+
+#else
+
+namespace ek::kernels::cpu {
+
+template <class T>
+std::optional<std::size_t> onednn_pack_bytes(const Conv2dShape&, Conv2dPass) {
+  return std::nullopt;
+}
+template <class T>
+void onednn_pack(const Conv2dShape&, Conv2dPass, const float*, void*) {}
+template <class T>
+SliceConvPtr<T> onednn_slice_conv(const Conv2dShape&, Conv2dPass) {
+  return nullptr;
+}
+template <class T>
+SliceGradientPtr<T> onednn_slice_gradient(const Conv2dShape&) {
+  return nullptr;
+}
+
+}  // namespace ek::kernels::cpu
+#endif
+
+namespace ek::kernels::cpu {
+
 template std::optional<std::size_t> onednn_pack_bytes<float>(const Conv2dShape&, Conv2dPass);
 template std::optional<std::size_t> onednn_pack_bytes<bf16>(const Conv2dShape&, Conv2dPass);
 template void onednn_pack<float>(const Conv2dShape&, Conv2dPass, const float*, void*);
@@ -205,4 +232,3 @@ template SliceGradientPtr<float> onednn_slice_gradient(const Conv2dShape&);
 template SliceGradientPtr<bf16> onednn_slice_gradient(const Conv2dShape&);
 
 }  // namespace ek::kernels::cpu
-#endif

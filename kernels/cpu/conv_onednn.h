@@ -9,7 +9,6 @@ namespace ek::kernels::cpu {
 // for one thread, so the bits cannot depend on the number of threads. Primitives are made at the
 // first call for a shape and pass and kept. Empty or null where oneDNN is not built in or has no
 // implementation better than its reference loops; that does not depend on the batch.
-#ifdef EK_HAS_ONEDNN
 template <class T>
 std::optional<std::size_t> onednn_pack_bytes(const Conv2dShape& shape, Conv2dPass pass);
 template <class T>
@@ -18,21 +17,5 @@ template <class T>
 SliceConvPtr<T> onednn_slice_conv(const Conv2dShape& slice, Conv2dPass pass);
 template <class T>
 SliceGradientPtr<T> onednn_slice_gradient(const Conv2dShape& slice);
-#else
-template <class T>
-std::optional<std::size_t> onednn_pack_bytes(const Conv2dShape&, Conv2dPass) {
-  return std::nullopt;
-}
-template <class T>
-void onednn_pack(const Conv2dShape&, Conv2dPass, const float*, void*) {}
-template <class T>
-SliceConvPtr<T> onednn_slice_conv(const Conv2dShape&, Conv2dPass) {
-  return nullptr;
-}
-template <class T>
-SliceGradientPtr<T> onednn_slice_gradient(const Conv2dShape&) {
-  return nullptr;
-}
-#endif
 
 }  // namespace ek::kernels::cpu

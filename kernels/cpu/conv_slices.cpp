@@ -2,6 +2,7 @@
 
 #include <type_traits>
 
+#include "kernels/cpu/amx_conv.h"
 #include "kernels/cpu/amx_gradient.h"
 #include "kernels/cpu/conv_onednn.h"
 #include "kernels/cpu/conv_plain.h"
@@ -15,6 +16,9 @@ SliceConvPtr<T> slice_conv(Conv2dShape shape, std::int64_t images, Conv2dPass pa
   shape.batch = images;
   if constexpr (!std::is_same_v<T, double>) {
     if (path == ConvPath::best) {
+      if (auto conv = amx_slice_conv<T>(shape, pass)) return conv;
+    }
+    if (path != ConvPath::plain) {
       if (auto conv = onednn_slice_conv<T>(shape, pass)) return conv;
     }
   }
@@ -30,7 +34,7 @@ SliceGradientPtr<T> slice_gradient(Conv2dShape shape, std::int64_t images, ConvP
     }
   }
   if constexpr (!std::is_same_v<T, double>) {
-    if (path == ConvPath::best) {
+    if (path != ConvPath::plain) {
       if (auto gradient = onednn_slice_gradient<T>(shape)) return gradient;
     }
   }

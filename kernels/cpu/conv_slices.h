@@ -20,8 +20,10 @@
 // of the slice. Scratch is aligned to 64 bytes, one piece for each slice that is in flight.
 namespace ek::kernels::cpu {
 
-// `plain`: the loops that the best path falls back to, with packs of their own (conv_plain.h).
-enum class ConvPath { best, plain };
+// `best` is AMX tiles where they are for the shape, else oneDNN where it is built in and has
+// something good, else plain loops. The others leave out what comes before them. Packs belong to
+// the path: conv2d_pack writes those of the best.
+enum class ConvPath { best, onednn, plain };
 
 // The passes that produce images.
 template <class T>

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/conv.h"
+#include "kernels/cpu/conv_onednn.h"
 #include "kernels/cpu/conv_plain.h"
 #include "kernels/cpu/conv_slices.h"
 #include "kernels/error.h"
@@ -117,13 +118,15 @@ template <class T>
 class Packed {
  public:
   Packed(const Conv2dShape& s, Conv2dPass pass, ConvPath path, const Guarded<Acc<T>>& ohwi)
-      : bytes_(path == ConvPath::best ? kernels::conv2d_pack_bytes<Cpu, T>(s, pass)
-                                      : kernels::cpu::plain_pack_bytes<T>(s, pass)),
-        memory_(bytes_),
-        pack_{bytes_ > 0 ? memory_.get().data : ohwi.data()} {
-    if (bytes_ == 0) return;
+      : memory_(pack_bytes(s, pass, path)), pack_{ohwi.data()} {
+    if (memory_.get().bytes == 0) return;
+    pack_.data = memory_.get().data;
     if (path == ConvPath::best) {
       kernels::conv2d_pack<Cpu, T>({}, s, pass, ohwi.data(), memory_.get().data);
+    } else if (has_onednn_pack(s, pass, path)) {
+      if constexpr (!std::is_same_v<T, double>) {
+        kernels::cpu::onednn_pack<T>(s, pass, ohwi.data(), memory_.get().data);
+      }
     } else {
       kernels::cpu::plain_pack<T>(s, pass, ohwi.data(), static_cast<Acc<T>*>(memory_.get().data));
     }
@@ -132,7 +135,20 @@ class Packed {
   operator ConvPack() const { return pack_; }
 
  private:
-  std::size_t bytes_;
+  static bool has_onednn_pack(const Conv2dShape& s, Conv2dPass pass, ConvPath path) {
+    if constexpr (!std::is_same_v<T, double>) {
+      return path == ConvPath::onednn && kernels::cpu::onednn_pack_bytes<T>(s, pass);
+    }
+    return false;
+  }
+  static std::size_t pack_bytes(const Conv2dShape& s, Conv2dPass pass, ConvPath path) {
+    if (path == ConvPath::best) return kernels::conv2d_pack_bytes<Cpu, T>(s, pass);
+    if constexpr (!std::is_same_v<T, double>) {
+      if (has_onednn_pack(s, pass, path)) return *kernels::cpu::onednn_pack_bytes<T>(s, pass);
+    }
+    return kernels::cpu::plain_pack_bytes<T>(s, pass);
+  }
+
   GuardedWorkspace memory_;
   ConvPack pack_;
 };
@@ -171,7 +187,7 @@ struct Case {
       best(pass, out.data(), workspace.get());
       REQUIRE(workspace.intact());
     } else {
-      plain(pass, out.data());
+      by_slices(pass, out.data());
     }
     REQUIRE(out.intact());
     return out;
@@ -186,7 +202,7 @@ struct Case {
                                                workspace.get());
       REQUIRE(workspace.intact());
     } else {
-      plain_gradient(out.data());
+      gradient_by_slices(out.data());
     }
     REQUIRE(out.intact());
     return out;
@@ -203,7 +219,7 @@ struct Case {
     }
   }
 
-  void plain(Conv2dPass pass, T* out) const {
+  void by_slices(Conv2dPass pass, T* out) const {
     const Packed<T> w(shape, pass, path, weight), dw(shape, pass, path, weight_tangent);
     const kernels::cpu::BatchSlices two{shape.batch, std::min<std::int64_t>(shape.batch, 2)};
     const kernels::cpu::ConvSlices<T> conv(shape, pass, two, path);
@@ -224,7 +240,7 @@ struct Case {
     REQUIRE(scratch.intact());
   }
 
-  void plain_gradient(Acc<T>* out) const {
+  void gradient_by_slices(Acc<T>* out) const {
     const kernels::cpu::GradientSlices<T> conv(shape, kernels::cpu::gradient_slices(shape.batch),
                                                path);
     GuardedWorkspace scratch(conv.scratch_bytes()), sum_scratch(conv.sum_bytes());

@@ -17,6 +17,10 @@ TEST_CASE("conv2d agrees with naive sums in double") {
   SECTION("float, chosen path") {
     check_values<float>(ConvPath::best);
   }
+  SECTION("float, oneDNN") {
+    check_values<float>(ConvPath::onednn);
+    check_values<float>(ConvPath::onednn, layers);
+  }
   SECTION("float, plain path") {
     check_values<float>(ConvPath::plain);
   }
@@ -26,6 +30,9 @@ TEST_CASE("conv2d agrees with naive sums in double") {
   SECTION("bf16, chosen path") {
     check_values<ek::bf16>(ConvPath::best);
   }
+  SECTION("bf16, oneDNN") {
+    check_values<ek::bf16>(ConvPath::onednn);
+  }
   SECTION("bf16, plain path") {
     check_values<ek::bf16>(ConvPath::plain);
   }
@@ -34,9 +41,11 @@ TEST_CASE("conv2d agrees with naive sums in double") {
 TEST_CASE("conv2d agrees with naive sums on random shapes", "[slow]") {
   const std::vector<Conv2dShape> sweep = random_shapes(300);
   check_values<float>(ConvPath::best, sweep);
+  check_values<float>(ConvPath::onednn, sweep);
   check_values<float>(ConvPath::plain, sweep);
   check_values<double>(ConvPath::best, sweep);
   check_values<ek::bf16>(ConvPath::best, sweep);
+  check_values<ek::bf16>(ConvPath::onednn, sweep);
   check_values<ek::bf16>(ConvPath::plain, sweep);
   check_threads<float>(sweep, ConvPath::best);
   check_threads<ek::bf16>(sweep, ConvPath::best);
@@ -46,6 +55,10 @@ TEST_CASE("conv2d has the same bits for 1, 2 and 4 threads") {
   SECTION("float") {
     check_threads<float>(shapes, ConvPath::best);
     check_threads<float>(layers, ConvPath::best);
+  }
+  SECTION("float, oneDNN") {
+    check_threads<float>(shapes, ConvPath::onednn);
+    check_threads<float>(layers, ConvPath::onednn);
   }
   SECTION("float, plain path") {
     check_threads<float>(shapes, ConvPath::plain);
