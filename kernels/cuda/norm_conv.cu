@@ -7,10 +7,10 @@
 
 #include <algorithm>
 
+#include "kernels/cuda/conv_call.cuh"
 #include "kernels/cuda/conv_norm.h"
 #include "kernels/cuda/norm_act.h"
 #include "kernels/cuda/scratch.h"
-#include "kernels/versions.h"
 
 namespace ek::kernels {
 namespace EK_TARGET {
@@ -44,22 +44,19 @@ const T* activation(Stream stream, const NormConvShape& s, const NormConvInput<T
   return act;
 }
 
-// Whether the version fused runs: named, or served.
-template <class T, class Serves>
-bool runs_fused(const char* op, const Serves& serves) {
-  const int named = named_version(op);
+// Whether the version fused runs: named, or served and chosen, which the rule does.
+template <class T, class Serves, class Again>
+bool runs_fused(const Call& call, const Serves& serves, const Again& again) {
+  const int named = named_version(call.function);
   if constexpr (std::is_same_v<T, double>) {
     require_argument(named <= 0, "norm_conv: of float64 the version plain (0) alone expected",
                      std::int64_t(named));
     return false;
   } else {
-    return named < 0 ? serves() : named == 1;
+    if (named >= 0) return named == 1;
+    const bool served = serves();
+    return chosen(call, served ? 3 : 1, served ? 1 : 0, again) == 1;
   }
-}
-// Of forward and jvp. `kept`: the activation, or its tangent.
-template <class T>
-bool runs_fused(const char* op, const NormConvShape& shape, bool kept) {
-  return runs_fused<T>(op, [&] { return fuses_norm_conv<T>(shape, kept); });
 }
 
 // The larger one of what plain wants and of what fused does, where it is.
@@ -113,7 +110,12 @@ void norm_conv_forward(Stream stream, const NormConvShape& shape, const NormConv
   const Conv2dShape& s = shape.conv;
   const bool statistics = output.out_mean != nullptr;
   require_images(shape, statistics, "norm_conv_forward: expected images, for their statistics");
-  if (runs_fused<T>("norm_conv_forward", shape, output.act != nullptr)) {
+  const bool kept = output.act != nullptr;
+  const bool fused = runs_fused<T>(
+      norm_conv_call<T>("norm_conv_forward", shape, input.shortcut, kept, statistics),
+      [&] { return fuses_norm_conv<T>(shape, kept); },
+      [&] { norm_conv_forward<B, T>(stream, shape, input, weight, output, workspace); });
+  if (fused) {
     if constexpr (!std::is_same_v<T, double>) {
       fused_norm_conv_forward<T>(stream, shape, input, weight, output, workspace);
     }
@@ -139,8 +141,15 @@ void norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormConvInpu
                    Workspace workspace) {
   using namespace EK_TARGET;
   const Conv2dShape& s = shape.conv;
-  const auto served = [&] { return gradients.dy && fuses_norm_conv_vjp<T>(shape); };
-  if (runs_fused<T>("norm_conv_vjp", served)) {
+  const bool of_input = gradients.dy != nullptr;
+  const bool fused = runs_fused<T>(
+      norm_conv_call<T>("norm_conv_vjp", shape, input.shortcut, saved.act, cotangents.dout_mean,
+                        {of_input}),
+      [&] { return of_input && fuses_norm_conv_vjp<T>(shape); },
+      [&] {
+        norm_conv_vjp<B, T>(stream, shape, input, saved, weight, cotangents, gradients, workspace);
+      });
+  if (fused) {
     if constexpr (!std::is_same_v<T, double>) {
       fused_norm_conv_vjp<T>(stream, shape, input, saved, weight, cotangents, gradients, workspace);
     }
@@ -185,7 +194,15 @@ void norm_conv_jvp(Stream stream, const NormConvShape& shape, const NormConvInpu
                    "norm_conv_jvp: expected no output for the tangent of act, which is zero",
                    std::int64_t(1));
   require_images(shape, statistics, "norm_conv_jvp: expected images, for their statistics");
-  if (runs_fused<T>("norm_conv_jvp", shape, output.act != nullptr)) {
+  const bool kept = output.act != nullptr;
+  const bool fused = runs_fused<T>(
+      norm_conv_call<T>("norm_conv_jvp", shape, input.shortcut, kept, statistics,
+                        {to_act, tangents.weight.data != nullptr}),
+      [&] { return fuses_norm_conv<T>(shape, kept); },
+      [&] {
+        norm_conv_jvp<B, T>(stream, shape, input, saved, weight, tangents, output, workspace);
+      });
+  if (fused) {
     if constexpr (!std::is_same_v<T, double>) {
       fused_norm_conv_jvp<T>(stream, shape, input, saved, weight, tangents, output, workspace);
     }
