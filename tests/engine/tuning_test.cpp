@@ -37,16 +37,18 @@ std::string replaced(std::string text, const std::string& what, const std::strin
 TEST_CASE("a table of kernel versions and its file") {
   const Tuning tuning = example();
   const std::string text = tuning.text();
-  CHECK(text == R"({
-  "format": 1,
-  "architecture": "sm_90",
-  "cuda": "13.0",
-  "entries": [
-    {"function": "gemm", "type": "float32", "products": "tf32", "sizes": {"m": 128, "n": 100, "k": 64, "transpose_a": 0, "transpose_b": 1}, "version": "tiled", "origin": "measured", "median_us": {"plain": 12.500, "tiled": 3.250, "mma": 3.000}},
-    {"function": "sum_to", "type": "float64", "products": "exact", "sizes": {"kept": 1, "summed": 7, "inner_stride": 0}, "version": "block", "origin": "given"}
-  ]
-}
-)");
+  CHECK(text ==
+        "{\n  \"format\": 1,\n  \"architecture\": \"sm_90\",\n  \"cuda\": \"13.0\",\n"
+        "  \"entries\": [\n"
+        "    {\"function\": \"gemm\", \"type\": \"float32\", \"products\": \"tf32\", "
+        "\"sizes\": {\"m\": 128, \"n\": 100, \"k\": 64, \"transpose_a\": 0, \"transpose_b\": 1}, "
+        "\"version\": \"tiled\", \"origin\": \"measured\", "
+        "\"median_us\": {\"plain\": 12.500, \"tiled\": 3.250, \"mma\": 3.000}},\n"
+        "    {\"function\": \"sum_to\", \"type\": \"float64\", \"products\": \"exact\", "
+        "\"sizes\": {\"kept\": 1, \"summed\": 7, \"inner_stride\": 0}, "
+        "\"version\": \"block\", \"origin\": \"given\"}\n"
+        "  ]\n}\n");
+
   const Tuning read = parse_tuning(text, "here");
   CHECK(read.text() == text);
   CHECK(read.hash() == tuning.hash());
@@ -127,4 +129,15 @@ TEST_CASE("the committed table of sm_90 is one, in its own form") {
   const Tuning tuning = read_tuning(file);
   CHECK(tuning.architecture == "sm_90");
   CHECK(tuning.text() == file_bytes(file));
+}
+
+TEST_CASE("the table that the docs show is one") {
+  const std::string page = file_bytes(EK_SOURCE_DIR "/docs/cuda.md");
+  const std::string fence = "```json\n";
+  const std::size_t begin = page.find(fence);
+  REQUIRE(begin != std::string::npos);
+  const std::size_t from = begin + fence.size();
+  const Tuning tuning = parse_tuning(page.substr(from, page.find("```", from) - from), "cuda.md");
+  CHECK(tuning.entries.size() == 1);
+  CHECK(tuning.text() == page.substr(from, page.find("```", from) - from));
 }
