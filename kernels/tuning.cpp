@@ -34,7 +34,6 @@ constexpr Names kRows{"rows", "classes"};
 
 // Sorted by name.
 constexpr Sizes kSizes[] = {
-    {"argmax_rows", kRows},
     {"channel_stats_forward", kChannels},
     {"channel_stats_jvp", kChannels},
     {"channel_stats_vjp", kChannels},
@@ -46,7 +45,6 @@ constexpr Sizes kSizes[] = {
     {"head_backward", kHead},
     {"head_forward", kHead},
     {"head_jvp", kHead},
-    {"head_predict", kRows},
     {"head_weight_gradients", kHead},
     {"norm_act_forward", kChannels},
     {"norm_act_jvp", kChannels},

@@ -45,14 +45,18 @@ bool tuned(const Call& call, const char* refusal, bool serves, const Again& agai
 
 // For "plain", "warp" and "block", which all serve every row of fewer than 2^31 - 257 columns.
 enum class ByTeam { plain, warp, block };
-template <class T, class Again>
-ByTeam by_team(const char* function, std::int64_t rows, std::int64_t columns, const Again& again) {
+inline ByTeam by_team(const char* function, std::int64_t columns) {
   const int named = named_version(function);
   if (named >= 0) return ByTeam(named);
-  const ByTeam rule = columns < kFewColumns     ? ByTeam::plain
-                      : columns <= kWarpColumns ? ByTeam::warp
-                                                : ByTeam::block;
-  return ByTeam(chosen(call_of<T>(function, {rows, columns}), 7, int(rule), again));
+  if (columns < kFewColumns) return ByTeam::plain;
+  return columns <= kWarpColumns ? ByTeam::warp : ByTeam::block;
+}
+// The same where tables choose.
+template <class T, class Again>
+ByTeam by_team(const char* function, std::int64_t rows, std::int64_t columns, const Again& again) {
+  const ByTeam version = by_team(function, columns);
+  if (named_version(function) >= 0) return version;
+  return ByTeam(chosen(call_of<T>(function, {rows, columns}), 7, int(version), again));
 }
 
 }  // namespace ek::kernels::EK_TARGET

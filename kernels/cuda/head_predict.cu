@@ -58,9 +58,7 @@ void head_predict(Stream stream, std::int64_t rows, std::int64_t classes, const 
   require_argument(classes < kNone - BlockTeam::block_threads,
                    "head_predict: expected classes below 2^31 - 257", classes);
   if (rows == 0) return;
-  const ByTeam version = by_team<T>("head_predict", rows, classes, [&] {
-    head_predict<B, T>(stream, rows, classes, logits, labels, out);
-  });
+  const ByTeam version = by_team("head_predict", classes);
   if (version == ByTeam::plain) {
     launch<&predict_plain<T>>(for_items(rows, stream), rows, classes, logits, labels, out);
   } else if (version == ByTeam::warp) {

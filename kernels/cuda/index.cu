@@ -197,9 +197,7 @@ void argmax_rows(Stream stream, std::int64_t rows, std::int64_t columns, const T
   using namespace EK_TARGET;
   if (rows == 0) return;
   const bool counts = columns < kNone - BlockTeam::block_threads;
-  const ByTeam version = by_team<T>("argmax_rows", rows, counts ? columns : 1, [&] {
-    argmax_rows<B, T>(stream, rows, columns, values, prediction);
-  });
+  const ByTeam version = by_team("argmax_rows", counts ? columns : 1);
   require_argument(counts || version == ByTeam::plain,
                    "argmax_rows: expected fewer columns for 'warp' and 'block'", columns);
   if (version == ByTeam::plain) {
