@@ -44,18 +44,29 @@ const T* activation(Stream stream, const NormConvShape& s, const NormConvInput<T
   return act;
 }
 
-// Whether the version fused runs: named, or served and chosen, which the rule does.
-template <class T, class Serves, class Again>
-bool runs_fused(const Call& call, const Serves& serves, const Again& again) {
+enum Version { kPlain, kFused };  // as kernels/versions.cpp has them
+
+// The versions that serve a call (kernels/cuda/choice.cuh), and which of them the rule takes.
+struct Candidates {
+  unsigned served;
+  Version rule;
+};
+Candidates fused_where(bool serves) {
+  return serves ? Candidates{3, kFused} : Candidates{1, kPlain};
+}
+
+// The version that runs. `candidates()`: of float and bf16; of double there is plain alone.
+template <class T, class Of, class Again>
+int version_of(const Call& call, const Of& candidates, const Again& again) {
   const int named = named_version(call.function);
   if constexpr (std::is_same_v<T, double>) {
-    require_argument(named <= 0, "norm_conv: of float64 the version plain (0) alone expected",
+    require_argument(named <= kPlain, "norm_conv: of float64 the version plain (0) alone expected",
                      std::int64_t(named));
-    return false;
+    return kPlain;
   } else {
-    if (named >= 0) return named == 1;
-    const bool served = serves();
-    return chosen(call, served ? 3 : 1, served ? 1 : 0, again) == 1;
+    if (named >= 0) return named;
+    const Candidates of = candidates();
+    return chosen(call, of.served, of.rule, again);
   }
 }
 
@@ -111,11 +122,11 @@ void norm_conv_forward(Stream stream, const NormConvShape& shape, const NormConv
   const bool statistics = output.out_mean != nullptr;
   require_images(shape, statistics, "norm_conv_forward: expected images, for their statistics");
   const bool kept = output.act != nullptr;
-  const bool fused = runs_fused<T>(
+  const int version = version_of<T>(
       norm_conv_call<T>("norm_conv_forward", shape, input.shortcut, kept, statistics),
-      [&] { return fuses_norm_conv<T>(shape, kept); },
+      [&] { return fused_where(fuses_norm_conv<T>(shape, kept)); },
       [&] { norm_conv_forward<B, T>(stream, shape, input, weight, output, workspace); });
-  if (fused) {
+  if (version != kPlain) {
     if constexpr (!std::is_same_v<T, double>) {
       fused_norm_conv_forward<T>(stream, shape, input, weight, output, workspace);
     }
@@ -142,14 +153,14 @@ void norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormConvInpu
   using namespace EK_TARGET;
   const Conv2dShape& s = shape.conv;
   const bool of_input = gradients.dy != nullptr;
-  const bool fused = runs_fused<T>(
+  const int version = version_of<T>(
       norm_conv_call<T>("norm_conv_vjp", shape, input.shortcut, saved.act, cotangents.dout_mean,
                         {of_input}),
-      [&] { return of_input && fuses_norm_conv_vjp<T>(shape); },
+      [&] { return fused_where(of_input && fuses_norm_conv_vjp<T>(shape)); },
       [&] {
         norm_conv_vjp<B, T>(stream, shape, input, saved, weight, cotangents, gradients, workspace);
       });
-  if (fused) {
+  if (version != kPlain) {
     if constexpr (!std::is_same_v<T, double>) {
       fused_norm_conv_vjp<T>(stream, shape, input, saved, weight, cotangents, gradients, workspace);
     }
@@ -195,14 +206,14 @@ void norm_conv_jvp(Stream stream, const NormConvShape& shape, const NormConvInpu
                    std::int64_t(1));
   require_images(shape, statistics, "norm_conv_jvp: expected images, for their statistics");
   const bool kept = output.act != nullptr;
-  const bool fused = runs_fused<T>(
+  const int version = version_of<T>(
       norm_conv_call<T>("norm_conv_jvp", shape, input.shortcut, kept, statistics,
                         {to_act, tangents.weight.data != nullptr}),
-      [&] { return fuses_norm_conv<T>(shape, kept); },
+      [&] { return fused_where(fuses_norm_conv<T>(shape, kept)); },
       [&] {
         norm_conv_jvp<B, T>(stream, shape, input, saved, weight, tangents, output, workspace);
       });
-  if (fused) {
+  if (version != kPlain) {
     if constexpr (!std::is_same_v<T, double>) {
       fused_norm_conv_jvp<T>(stream, shape, input, saved, weight, tangents, output, workspace);
     }
