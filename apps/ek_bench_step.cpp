@@ -73,6 +73,15 @@ int main(int argc, char** argv) {
   app.add_option("--steps-per-graph", o.steps_per_graph,
                  "on a device: steps that are captured and replayed together; 0: op by op "
                  "(default 8; 0 with --eval-images and --with-data)");
+  app.add_flag("--autotune", o.autotune,
+               "on a device: time the versions of each kernel on the calls of one step first, and "
+               "take the fastest");
+  app.add_option("--tuning", o.tuning, "on a device: the kernel versions of this tuning.json")
+      ->type_name("FILE");
+  app.add_option("--write-tuning", o.write_tuning,
+                 "with --autotune: write them to this file; what is there already is kept and not "
+                 "measured again")
+      ->type_name("FILE");
   app.add_option("--with-data", o.with_data,
                  "a data set as for ek-train: steps on ready batches, with loading, and with "
                  "loading and evaluation, in turns");
@@ -86,6 +95,8 @@ int main(int argc, char** argv) {
     o.precision = ek::runnable_precision(precision, o.device);
     o.seed = common.seed.value_or(0);
     const bool data = !o.with_data.empty();
+    ek::require(!data || (!o.autotune && o.tuning.empty() && o.write_tuning.empty()),
+                "--autotune, --tuning, --write-tuning: not with --with-data");
     const nlohmann::json result = data ? ek::bench_with_data(o) : ek::bench_step(o);
     fmt::print("{}", json ? result.dump() + "\n" : data ? data_summary(result) : summary(result));
     return 0;

@@ -13,13 +13,14 @@ int main(int argc, char** argv) {
       "  perf     time, GB/s, GFLOP/s and the share of what the machine reaches\n"
       "  support  both checks, as a table of which op runs where\n"
       "  versions lists what --version takes\n"
+      "  tuning   the table of kernel versions that is in force on --device, and its hash\n"
       "A check that fails makes the exit code 2.",
       "ek-check");
   ek::CommonOptions common;
   common.any_device = true;
   ek::add_common_options(app, common);
   ek::CheckOptions options;
-  app.add_option("MODE", options.mode, "test, grad, perf, support or versions")->required();
+  app.add_option("MODE", options.mode, "test, grad, perf, support, versions or tuning")->required();
   app.add_option("--dtype", options.dtype,
                  "float64, float32 or bfloat16 (default: all; grad float64, perf float32)")
       ->type_name("NAME");

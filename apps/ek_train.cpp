@@ -7,6 +7,7 @@
 #include "apps/support/recipes.h"      // load_recipe, list_recipes
 #include "methods/precision_report.h"  // precision_report
 #include "methods/price.h"             // price_training, price_table
+#include "methods/run_tuning.h"        // require_tunable
 #include "methods/step_profile.h"      // StepProfile
 #include "methods/trainer.h"           // train, audit_training
 
@@ -20,9 +21,9 @@ struct Options {
   ek::TrainOptions train;
   std::string recipe, precision;
   std::vector<std::string> sets;
-  bool list = false, describe = false, audit = false, autotune = false;
+  bool list = false, describe = false, audit = false;
   bool price = false;
-  std::string stage1, tuning;
+  std::string stage1;
 };
 
 void add_options(CLI::App& app, Options& o) {
@@ -51,9 +52,13 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--stage1", o.stage1, "run folder of a first stage (no method here has stages)");
   app.add_flag("--audit", o.audit,
                "compare the method's derivatives with finite differences in float64, and stop");
-  app.add_flag("--autotune", o.autotune,
-               "choose kernel variants by measuring (not in this version)");
-  app.add_option("--tuning", o.tuning, "replay the choices of a tuning.json (not in this version)");
+  app.add_flag("--autotune", o.train.autotune,
+               "on a device: time the versions of each kernel on the calls of one step, before the "
+               "first, and train with the fastest; tuning.json in the run folder has them");
+  app.add_option("--tuning", o.train.tuning,
+                 "on a device: train with the kernel versions of this tuning.json; a resumed run "
+                 "keeps its own")
+      ->type_name("FILE");
   app.add_flag("--price", o.price,
                "print the peak of tensor memory that the run will reach, and stop");
   app.add_option(
@@ -68,10 +73,8 @@ void add_options(CLI::App& app, Options& o) {
 
 void refuse_unsupported(const Options& o) {
   ek::require(o.stage1.empty(), "--stage1: no method of this version has a second stage");
-  ek::require(
-      !o.autotune && o.tuning.empty(),
-      "--autotune, --tuning: the kernels of this version choose by rule; ek-check --version names "
-      "another");
+  ek::require((!o.audit && !o.price) || (!o.train.autotune && o.train.tuning.empty()),
+              "--autotune, --tuning: not with --audit or --price, which train nothing");
 }
 
 int run_audit(const ek::Recipe& recipe, const ek::TrainOptions& options, bool compare) {
@@ -121,6 +124,7 @@ int run(Options& o) {
   }
   ek::require(!o.train.data.empty(), "--data is missing");
   o.train.device = o.common.device;
+  ek::require_tunable(o.train.autotune, o.train.tuning, o.train.device);
   if (!o.precision.empty()) {
     o.train.precision = ek::runnable_precision(o.precision, o.train.device);
   }

@@ -87,6 +87,19 @@ std::string name_of(int gpu) {
   return properties.name;
 }
 
+std::string architecture_of(int gpu) {
+  int major = 0, minor = 0;
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, gpu),
+        "cudaDeviceGetAttribute");
+  check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, gpu),
+        "cudaDeviceGetAttribute");
+  return fmt::format("sm_{}{}", major, minor);
+}
+
+std::string toolkit() {
+  return version(CUDART_VERSION);
+}
+
 void use(int gpu) {
   if (current == gpu) return;
   check(cudaSetDevice(gpu), "cudaSetDevice");
@@ -212,6 +225,12 @@ const Gpus& gpus() {
 
 std::string name_of(int) {
   none();
+}
+std::string architecture_of(int) {
+  none();
+}
+std::string toolkit() {
+  return "";
 }
 void use(int) {
   none();

@@ -16,6 +16,10 @@ const Gpus& gpus();
 
 // "NVIDIA H200"
 std::string name_of(int gpu);
+// "sm_90"
+std::string architecture_of(int gpu);
+// The toolkit that this build was made with, "13.0"; "" in a build without CUDA.
+std::string toolkit();
 
 // Makes `gpu` the one that this thread's calls and launches go to.
 void use(int gpu);

@@ -31,4 +31,10 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string>& 
   return fmt::format(", did you mean '{}'?", *nearest);
 }
 
+std::string hash_of(std::string_view text) {
+  std::uint64_t hash = 0xcbf29ce484222325u;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return fmt::format("{:016x}", hash);
+}
+
 }  // namespace ek

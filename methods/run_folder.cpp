@@ -36,25 +36,49 @@ void require_equal(const nlohmann::json& stored, const nlohmann::json& now,
   fail("--resume: {} differs at {}: {} in the run, {} now", what, at, text(stored), text(now));
 }
 
+// "" where a configuration names no table.
+std::string tuning_hash(const nlohmann::json& config) {
+  const auto it = config.find("tuning");
+  if (it == config.end() || it->is_null()) return "";
+  require(it->is_object() && it->contains("hash") && (*it)["hash"].is_string(),
+          "config.json: tuning: expected null or an object with a hash");
+  return (*it)["hash"];
+}
+
+nlohmann::json read_config(const fs::path& path) {
+  require(fs::is_directory(path), "--resume: {} is not a run folder", path.string());
+  nlohmann::json stored = read_json(path / "config.json");
+  require(stored.contains("recipe") && stored.contains("precision"),
+          "{}: not the configuration of a run", (path / "config.json").string());
+  return stored;
+}
+
 }  // namespace
 
 RunFolder::RunFolder(fs::path path, const nlohmann::json& config, const nlohmann::json& manifest)
     : path_(std::move(path)),
       recipe_text_(config.at("recipe").dump()),
       manifest_text_(manifest.dump()),
-      precision_(config.at("precision")) {}
+      precision_(config.at("precision")),
+      tuning_hash_(tuning_hash(config)) {}
 
-RunFolder RunFolder::create(const fs::path& path, const nlohmann::json& config,
-                            const nlohmann::json& manifest) {
+void RunFolder::require_new(const fs::path& path) {
   std::error_code error;
   if (fs::exists(path, error)) {
     require(fs::is_directory(path, error), "--out {}: it is a file", path.string());
     require(fs::is_empty(path, error),
             "--out {}: the folder is not empty (--resume continues a run)", path.string());
   }
+}
+
+RunFolder RunFolder::create(const fs::path& path, const nlohmann::json& config,
+                            const nlohmann::json& manifest, const Tuning* tuning) {
+  require_new(path);
+  std::error_code error;
   fs::create_directories(path, error);
   require(!error, "--out {}: {}", path.string(), error.message());
   RunFolder run(path, config, manifest);
+  if (tuning) write_file_atomically(path / "tuning.json", tuning->text());
   write_file_atomically(path / "config.json", config.dump(2) + "\n");
   write_file_atomically(path / "manifest.json", manifest.dump(2) + "\n");
   run.metrics_ = std::make_unique<JsonLines>(path / "metrics.jsonl");
@@ -63,23 +87,38 @@ RunFolder RunFolder::create(const fs::path& path, const nlohmann::json& config,
 
 RunFolder RunFolder::reopen(const fs::path& path, const nlohmann::json& config,
                             const nlohmann::json& manifest) {
-  require(fs::is_directory(path), "--resume: {} is not a run folder", path.string());
-  const nlohmann::json stored = read_json(path / "config.json");
-  require(stored.contains("recipe") && stored.contains("precision"),
-          "{}: not the configuration of a run", (path / "config.json").string());
+  const nlohmann::json stored = read_config(path);
   require_equal(stored["recipe"], config["recipe"], "the recipe");
   require_equal(stored["precision"], config["precision"], "--precision");
   require_same_split(read_manifest(path / "manifest.json"), "the run",
                      parse_manifest(manifest, "now"), "--resume");
-  return RunFolder(path, config, manifest);
+  RunFolder run(path, config, manifest);
+  run.tuning_hash_ = tuning_hash(stored);
+  return run;
+}
+
+std::optional<Tuning> RunFolder::stored_tuning(const fs::path& path) {
+  const std::string hash = tuning_hash(read_config(path));
+  const fs::path file = path / "tuning.json";
+  if (hash.empty()) {
+    require(!fs::exists(file), "--resume: {} is there, but the run began without one",
+            file.string());
+    return std::nullopt;
+  }
+  Tuning tuning = read_tuning(file);
+  require(tuning.hash() == hash, "--resume: {} has the hash {}, the run began with {}",
+          file.string(), tuning.hash(), hash);
+  return tuning;
 }
 
 SafetensorsMetadata RunFolder::metadata(std::int64_t step) const {
-  return {{"format", "pt"},
-          {"recipe", recipe_text_},
-          {"manifest", manifest_text_},
-          {"precision", precision_},
-          {"step", std::to_string(step)}};
+  SafetensorsMetadata about{{"format", "pt"},
+                            {"recipe", recipe_text_},
+                            {"manifest", manifest_text_},
+                            {"precision", precision_},
+                            {"step", std::to_string(step)}};
+  if (!tuning_hash_.empty()) about["tuning"] = tuning_hash_;
+  return about;
 }
 
 void RunFolder::save(const TrainingPoint& point) {
@@ -105,6 +144,11 @@ std::optional<TrainingPoint> RunFolder::load(const Model& model, DType dtype) co
   const auto results = file.metadata.find("train.results");
   require(step != file.metadata.end() && results != file.metadata.end(),
           "{}: not a training checkpoint, its metadata lacks the step", path.string());
+  const auto tuning = file.metadata.find("tuning");
+  const std::string hash = tuning == file.metadata.end() ? "" : tuning->second;
+  require(hash == tuning_hash_, "{}: its kernel table has the hash {}, that of the run {}",
+          path.string(), hash.empty() ? "none" : hash,
+          tuning_hash_.empty() ? "none" : tuning_hash_);
   TrainingPoint point;
   try {
     point.step = std::stoll(step->second);

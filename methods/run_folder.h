@@ -7,6 +7,7 @@
 
 #include "engine/atomic_file.h"
 #include "engine/safetensors.h"
+#include "engine/tuning.h"
 #include "methods/method.h"
 
 namespace ek {
@@ -23,16 +24,24 @@ struct TrainingPoint {
 // The folder of a run. Files are written beside and renamed; metrics.jsonl grows line by line.
 class RunFolder {
  public:
-  // A new run: `path` must not exist, or be an empty folder.
+  // Error unless `path` does not exist, or is an empty folder.
+  static void require_new(const std::filesystem::path& path);
+  // A new run, in such a folder, with a tuning.json where there is a table of kernel versions;
+  // config["tuning"]["hash"] is its hash then, and config["tuning"] null where there is none.
   static RunFolder create(const std::filesystem::path& path, const nlohmann::json& config,
-                          const nlohmann::json& manifest);
+                          const nlohmann::json& manifest, const Tuning* tuning = nullptr);
   // A run that was interrupted: its recipe and split must be these. Error naming the first
   // difference.
   static RunFolder reopen(const std::filesystem::path& path, const nlohmann::json& config,
                           const nlohmann::json& manifest);
 
+  // The table of the run in `path`, its tuning.json; null where it began with none. Error where the
+  // file is not the one whose hash config.json has.
+  static std::optional<Tuning> stored_tuning(const std::filesystem::path& path);
+
   // The last checkpoint; nullopt if the run ended before its first one.
-  // Tensors in `dtype`, the master dtype of the run's precision.
+  // Tensors in `dtype`, the master dtype of the run's precision. Error where it is one of another
+  // table of kernel versions.
   std::optional<TrainingPoint> load(const Model& model, DType dtype) const;
   void save(const TrainingPoint& point);
   // best.safetensors: the model alone. `selected_by` is "validation" or, where nothing is held
@@ -54,6 +63,7 @@ class RunFolder {
 
   std::filesystem::path path_;
   std::string recipe_text_, manifest_text_, precision_;
+  std::string tuning_hash_;  // "": the run has no tuning.json
   std::unique_ptr<JsonLines> metrics_;
 };
 

@@ -10,6 +10,7 @@
 #include "methods/build_info.h"
 #include "methods/price.h"
 #include "methods/run_folder.h"
+#include "methods/run_tuning.h"
 #include "methods/step_profile.h"
 #include "methods/step_runner.h"
 #include "methods/task.h"
@@ -31,6 +32,7 @@ class Trainer {
         observer_(observer),
         steps_per_graph_(steps_per_graph()),
         optimizer_(recipe.optimizer()),
+        tuning_(choose_tuning()),
         folder_(open_folder()) {
     point_.state = task_.initial_state(options.init);
     segments_ = optimizer_segments(point_.state.params, recipe.number("optim.weight_decay"),
@@ -39,6 +41,8 @@ class Trainer {
   }
 
   TrainEnd run() {
+    // Or none, whatever was in force before.
+    const TuningScope tuning(tuning_.in_force ? *tuning_.tuning : Tuning{});
     const std::int64_t total = task_.total_steps();
     const std::int64_t end = options_.max_steps >= 0 ? std::min(options_.max_steps, total) : total;
     const std::int64_t eval_every = task_.recipe.integer("eval.every");
@@ -88,7 +92,13 @@ class Trainer {
             {"data", options_.data},           {"precision", name_of(options_.precision)},
             {"device", task_.device.str()},    {"steps_per_graph", steps_per_graph_},
             {"threads", thread_count()},       {"steps", task_.total_steps()},
-            {"parameters", parameter_count()}, {"versions", build_versions()}};
+            {"parameters", parameter_count()}, {"versions", build_versions()},
+            {"tuning", tuning_.json()}};
+  }
+
+  RunTuning choose_tuning() const {
+    if (!options_.resume) RunFolder::require_new(options_.out);
+    return tuning_of_run(task_, options_, observer_.message);
   }
 
   bool is_profiled() const { return !options_.profile.empty() || !options_.trace.empty(); }
@@ -141,7 +151,8 @@ class Trainer {
   RunFolder open_folder() const {
     const nlohmann::json manifest = manifest_json(task_.source, task_.split);
     return options_.resume ? RunFolder::reopen(options_.out, config(), manifest)
-                           : RunFolder::create(options_.out, config(), manifest);
+                           : RunFolder::create(options_.out, config(), manifest,
+                                               tuning_.tuning ? &*tuning_.tuning : nullptr);
   }
 
   void restore() {
@@ -294,6 +305,7 @@ class Trainer {
   std::int64_t steps_per_graph_;
   Sgd optimizer_;
   std::vector<kernels::OptimSegment> segments_;
+  RunTuning tuning_;
   RunFolder folder_;
   TrainingPoint point_;
   nlohmann::json unscheduled_;  // metrics of an evaluation that is no part of the run's record

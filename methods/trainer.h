@@ -24,6 +24,10 @@ struct TrainOptions {
   // On a device, how many steps are captured together (docs/graphs.md); 0: each runs op by op. Not
   // given: steps_per_graph_for (methods/step_graph.h). A run with a profile or trace has none.
   std::optional<std::int64_t> steps_per_graph;
+  // Kernel versions: measured before the run, or those of a file; else those of the run that is
+  // resumed, or the committed table (methods/run_tuning.h, docs/cuda.md).
+  bool autotune = false;
+  std::string tuning;
   // Files for the tables and the Chrome trace of a few steps after a warm-up (StepProfile), or "".
   std::string profile, trace;
 };
@@ -49,8 +53,9 @@ struct TrainObserver {
 enum class TrainEnd { finished, stopped_at_max_steps, interrupted };
 
 // Trains by the recipe and fills the run folder (spec interfaces, "Run folder"): config.json,
-// manifest.json, metrics.jsonl, last.safetensors, best.safetensors, summary.json. Same recipe,
-// data, seed and precision: the same bytes in last.safetensors and, time fields aside, in
+// manifest.json, metrics.jsonl, last.safetensors, best.safetensors, summary.json, and tuning.json
+// where a table of kernel versions is in force. Same recipe, data, seed, precision and table: the
+// same bytes in last.safetensors and, time fields aside, in
 // metrics.jsonl, for any number of threads, of steps to a graph and any interruptions on one
 // device; devices round differently. A loss that is not finite ends the run with an Error that
 // names the step; the last checkpoint stays. The CPU looks at the loss of every step. Reading it

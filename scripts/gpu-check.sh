@@ -11,11 +11,13 @@
 #   tests      test-cuda, case by case: gradients and curves against the CPU, graphs, stress: tests.txt
 #   step       whole training steps, plain and Difficulty-Net, in float32, tf32 and bf16, each beside
 #              the same step of --peers DIR (torch_resnet32_bench.py): steps.txt
+#   tune       --autotune on the steps of the part step: steps.txt, and tuning.json, the table that
+#              kernels/cuda/tuning can hold for such a GPU
 #   train      CIFAR-100-LT with a Difficulty-Net on the data that --data packed, 12,800 steps in
 #              tf32, then in bf16: train.txt
 #   bench      every kernel in all its versions, beside cuBLAS and cuDNN where the machine has them:
 #              bench.txt, rates.json
-#   sanitizer  ops under memcheck, racecheck, synccheck and initcheck: sanitizer.txt
+#   sanitizer  ops under memcheck, racecheck, synccheck and initcheck: tests.txt
 #   peers      group NAME (micro) of run_all.sh in --peers DIR, or where there is none its Python
 #              scripts one after another: steps.txt
 #
@@ -40,12 +42,12 @@ while (($#)); do
     --seconds) seconds="${2:?gpu-check.sh: --seconds needs a number}"; shift ;;
     --peers) peers="${2:?gpu-check.sh: --peers needs a folder}"; shift ;;
     --group) group="${2:?gpu-check.sh: --group needs a name}"; shift ;;
-    ops | tests | step | train | bench | sanitizer | peers) parts+=("$1") ;;
+    ops | tests | step | tune | train | bench | sanitizer | peers) parts+=("$1") ;;
     *) die "gpu-check.sh: unknown argument '$1'" ;;
   esac
   shift
 done
-((${#parts[@]})) || parts=(ops tests step train bench sanitizer peers)
+((${#parts[@]})) || parts=(ops tests step tune train bench sanitizer peers)
 [[ "$seconds" =~ ^[1-9][0-9]*$ ]] ||
   die "gpu-check.sh: --seconds $seconds: expected a number above 0"
 mkdir -p "$out"
@@ -341,6 +343,26 @@ part_step() {
     --steps 60
 }
 
+# One table for all steps: each adds what the ones before did not meet.
+part_tune() {
+  local log="$out/steps.txt" bench="$programs/ek-bench-step" table="$out/tuning.json" task precision
+  begin "$log"
+  if ! "$bench" --help | grep -q -- --write-tuning; then
+    not_run "tune: ek-bench-step has no --autotune"
+    return
+  fi
+  rm -f "$table"
+  for precision in tf32 bf16 float32; do
+    for task in plain difficulty-net; do
+      with_median "tune: $task $precision" "$log" 120 "$bench" --device cuda --task "$task" \
+        --precision "$precision" --steps 320 --warmup 32 --steps-per-graph 16 --json \
+        --autotune --write-tuning "$table"
+    done
+  done
+  [[ ! -f "$table" ]] || step "tune: the table is read again" "$log" 60 "$bench" --device cuda \
+    --precision tf32 --steps 32 --warmup 16 --json --tuning "$table" || true
+}
+
 part_train() {
   local log="$out/train.txt" precision run
   begin "$log"
@@ -370,7 +392,7 @@ part_train() {
 }
 
 part_sanitizer() {
-  local log="$out/sanitizer.txt" tool sanitizer="" candidate
+  local log="$out/tests.txt" tool sanitizer="" candidate
   for candidate in "$(command -v compute-sanitizer || true)" /usr/local/cuda/bin/compute-sanitizer \
     /usr/local/cuda/compute-sanitizer/compute-sanitizer; do
     [[ -n "$candidate" && -x "$candidate" ]] && { sanitizer="$candidate"; break; }

@@ -4,12 +4,14 @@
 #include <chrono>
 #include <cmath>
 
+#include "engine/atomic_file.h"
 #include "engine/profiler.h"
 #include "engine/random.h"
 #include "engine/weight_packs.h"
 #include "methods/build_info.h"
 #include "methods/method.h"
 #include "methods/price.h"
+#include "methods/run_tuning.h"
 #include "methods/step_graph.h"
 #include "methods/step_profile.h"
 #include "models/registry.h"
@@ -263,6 +265,25 @@ MemoryPeak price(const BenchStepOptions& options) {
 
 }  // namespace
 
+RunTuning bench_tuning(const BenchStepOptions& options) {
+  require(options.autotune || options.write_tuning.empty(),
+          "--write-tuning {}: expected with --autotune, which measures", options.write_tuning);
+  const auto try_step = [&] {
+    BenchStepOptions one = options;
+    one.pool = 1;
+    Bench bench(one);
+    bench.step();
+  };
+  const std::filesystem::path file = options.write_tuning;
+  const bool known = !file.empty() && std::filesystem::exists(file);
+  RunTuning run = choose_tuning(
+      options.device, options.autotune, options.tuning, try_step,
+      [](const std::string& text) { fmt::print(stderr, "{}\n", text); },
+      known ? read_tuning(file) : Tuning{});
+  if (!file.empty()) write_file_atomically(file, run.tuning->text());
+  return run;
+}
+
 nlohmann::json quantiles(std::vector<double> values) {
   std::ranges::sort(values);
   auto at = [&](double q) { return values[std::size_t(q * double(values.size() - 1) + 0.5)]; };
@@ -280,6 +301,8 @@ void require_runnable(const BenchStepOptions& options) {
 
 nlohmann::json bench_step(const BenchStepOptions& options) {
   require_runnable(options);
+  const RunTuning tuning = bench_tuning(options);
+  const TuningScope scope(tuning.tuning.value_or(Tuning{}));
   const MemoryPeak predicted = price(options);
   Bench bench(options);
   bench.step();
@@ -322,6 +345,7 @@ nlohmann::json bench_step(const BenchStepOptions& options) {
       {"steady_allocations", memory.system_allocations - allocations},
       {"first_loss", first_loss},
       {"last_loss", last_loss},
+      {"tuning", tuning.json()},
       {"versions", build_versions()}};
 }
 

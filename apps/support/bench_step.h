@@ -7,6 +7,7 @@
 
 #include "engine/device.h"
 #include "engine/precision.h"
+#include "methods/run_tuning.h"
 
 namespace ek {
 
@@ -26,6 +27,11 @@ struct BenchStepOptions {
   // On a device, how many steps are captured together; 0: op by op. Not given: as in training
   // (methods/step_graph.h), but 0 with eval_images, which are counted on the host in every step.
   std::optional<std::int64_t> steps_per_graph;
+  // Kernel versions: measured on a step before the others, or those of a file, else the committed
+  // ones (methods/run_tuning.h). What was measured goes to the file `write_tuning`, added to what
+  // is there, which is not measured again.
+  bool autotune = false;
+  std::string tuning, write_tuning;
   std::string profile, trace;  // files for the tables and the Chrome trace of 5 steps, or ""
   // A data set and a training pipeline: apps/support/bench_data.h. image_size, classes and
   // eval_images are not used then.
@@ -34,17 +40,20 @@ struct BenchStepOptions {
 
 // {"task", "model", ..., "step_ms": {median, min, p10, p90, max}, "images_per_s", "peak_bytes",
 // "peak_bytes_by_use", "predicted_peak_bytes", "predicted_peak_bytes_by_use", "steady_allocations",
-// "first_loss", "last_loss"}. Times are wall times of single steps, ms, each waited for where the
-// device runs beside the host; memory is the device's. With steps in graphs ("steps_per_graph"
-// above 0) each time is that of a replay, launched and waited for once, divided by its steps, of
-// which there are "steps" in all, rounded up to whole graphs; "launches_per_step" has what a replay
-// puts on the queue, divided likewise: {kernels, copies, fills}, else null. Batches lie ready: the
-// k-th step of the graph always reads the same one. Profiled steps come after the timed ones and do
-// not count. The prediction is that of methods/price.h, from small batches.
+// "first_loss", "last_loss", "tuning"}. Times are wall times of single steps, ms, each waited for
+// where the device runs beside the host; memory is the device's. With steps in graphs
+// ("steps_per_graph" above 0) each time is that of a replay, launched and waited for once, divided
+// by its steps, of which there are "steps" in all, rounded up to whole graphs; "launches_per_step"
+// has what a replay puts on the queue, divided likewise: {kernels, copies, fills}, else null.
+// Batches lie ready: the k-th step of the graph always reads the same one. Profiled steps come
+// after the timed ones and do not count. The prediction is that of methods/price.h, from small
+// batches.
 nlohmann::json bench_step(const BenchStepOptions& options);
 
 // Error naming the option unless the numbers are positive and the task is known.
 void require_runnable(const BenchStepOptions& options);
+// The table of kernel versions that the options ask for; writes `write_tuning`.
+RunTuning bench_tuning(const BenchStepOptions& options);
 // {median, min, p10, p90, max} of at least one value.
 nlohmann::json quantiles(std::vector<double> values);
 

@@ -11,7 +11,7 @@ struct BuiltinRecipe {
 };
 
 // All of them, sorted by name. (The source of this function is written by the build,
-// cmake/embed_recipes.cmake.)
+// cmake/embed_json.cmake.)
 std::span<const BuiltinRecipe> builtin_recipes();
 
 }  // namespace ek

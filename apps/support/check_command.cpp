@@ -6,6 +6,7 @@
 
 #include "engine/atomic_file.h"
 #include "engine/text.h"
+#include "engine/tuning.h"
 #include "kernels/versions.h"
 
 namespace ek {
@@ -62,6 +63,24 @@ int list_versions() {
     for (const std::string_view version : kernels::versions_of(function)) {
       fmt::print("{}={}\n", function, version);
     }
+  }
+  return 0;
+}
+
+int describe_tuning(Device device) {
+  const Tuning* tuning = committed_tuning(device);
+  if (!tuning) {
+    fmt::print("{}: no committed table; {}\n", device.str(),
+               device == Device{} ? "one version of each kernel" : "kernel versions by rule");
+    return 0;
+  }
+  fmt::print("{}: committed table for {}, hash {}, {} entries{}\n", device.str(),
+             tuning->architecture, tuning->hash(), tuning->entries.size(),
+             tuning->entries.empty() ? ": kernel versions by rule" : "");
+  for (const TuningEntry& entry : tuning->entries) {
+    fmt::print("{}={}  {}\n", entry.call.function,
+               kernels::versions_of(entry.call.function)[std::size_t(entry.version)],
+               kernels::describe(entry.call));
   }
   return 0;
 }
@@ -172,6 +191,7 @@ Losses, models and meta-gradients are made of these ops and have tests of their 
 
 int run_check_command(const CheckOptions& options) {
   if (options.mode == "versions") return list_versions();
+  if (options.mode == "tuning") return describe_tuning(options.device.value_or(Device{}));
   const NamedVersions versions = named_versions(options.versions);
   if (options.mode == "perf") return run_perf(options);
   const std::vector<CheckCase> cases = chosen(check_cases(), options.filter);
@@ -180,8 +200,8 @@ int run_check_command(const CheckOptions& options) {
   if (options.mode == "support") {
     return report(check_support(columns(options), cases), options);
   }
-  fail("ek-check {}: expected test, grad, perf, support or versions{}", options.mode,
-       did_you_mean(options.mode, {"test", "grad", "perf", "support", "versions"}));
+  fail("ek-check {}: expected test, grad, perf, support, versions or tuning{}", options.mode,
+       did_you_mean(options.mode, {"test", "grad", "perf", "support", "versions", "tuning"}));
 }
 
 }  // namespace ek

@@ -10,7 +10,7 @@
 namespace ek {
 
 struct CheckOptions {
-  std::string mode;                        // test, grad, perf, support or versions
+  std::string mode;                        // test, grad, perf, support, versions or tuning
   std::optional<Device> device;            // not given: every one at hand (perf: the CPU)
   std::string dtype;                       // not given: every one (grad: float64, perf: float32)
   std::string filter;                      // a regular expression that an op's name has to contain

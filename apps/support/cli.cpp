@@ -5,6 +5,7 @@
 #include <new>
 #include <string>
 
+#include "engine/tuning.h"
 #include "kernels/error.h"
 
 namespace ek {
@@ -37,6 +38,7 @@ void add_common_options(CLI::App& app, CommonOptions& options) {
            options.device_given = true;
            require(options.any_device || options.device == Device{},
                    "--device {}: {} works on the cpu alone", text, app.get_name());
+           use_committed_tuning(options.device);
          },
          options.any_device ? "cpu, simt (the host executor: slow, for tests), cuda or cuda:N"
                             : "cpu")

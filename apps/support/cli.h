@@ -18,7 +18,8 @@ struct CommonOptions {
 };
 
 // Adds --device, --threads and --seed. While the command line is read, the device is checked
-// against this build and the program and the number of threads takes effect. Call it before
+// against this build and the program, the number of threads takes effect and, on a device with a
+// committed table of kernel versions, that is in force (engine/tuning.h). Call it before
 // add_subcommand: subcommands made later take the same options. `options` outlives `app`.
 void add_common_options(CLI::App& app, CommonOptions& options);
 

@@ -105,8 +105,10 @@ void map_channels(const char* function, Stream stream, std::int64_t rows, std::i
   constexpr int N = kPack<typename Op::Element>;
   const RowParts shape(rows, channels);
   const dim3 threads(kChannelThreads);
-  if (tuned(function, "norm: expected channels and addresses of whole 16 bytes for 'rows'",
-            aligned && channels % N == 0)) {
+  const auto again = [&] { map_channels(function, stream, rows, channels, aligned, op); };
+  if (tuned(call_of<typename Op::Element>(function, {rows, channels, aligned}),
+            "norm: expected channels and addresses of whole 16 bytes for 'rows'",
+            aligned && channels % N == 0, again)) {
     const std::int64_t across = (channels / N + kChannelThreads - 1) / kChannelThreads;
     launch<&map_rows<Op, N>>({dim3(unsigned(shape.parts), unsigned(across)), threads, 0, stream},
                              shape, op);
@@ -232,8 +234,13 @@ void reduce_channels(const char* function, Stream stream, std::int64_t rows, std
   constexpr int N = kPack<typename Op::Element>;
   const RowParts shape(rows, channels);
   auto* partials = static_cast<Moments*>(workspace.data);
-  const int named = named_version(function);
-  if (named == 0 || (named < 0 && rows <= kFewRows)) {
+  int version = named_version(function);
+  if (version < 0) {
+    version = chosen(
+        call_of<typename Op::Element>(function, {rows, channels, aligned}), 3, rows > kFewRows,
+        [&] { reduce_channels(function, stream, rows, channels, aligned, op, workspace); });
+  }
+  if (version == 0) {
     const std::int64_t blocks = (channels + kChannelThreads - 1) / kChannelThreads;
     launch<&reduce_plain<Op>>({dim3(unsigned(blocks)), dim3(kChannelThreads), 0, stream}, shape,
                               op);

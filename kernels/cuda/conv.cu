@@ -10,11 +10,11 @@
 #include <utility>
 
 #include "kernels/arguments.h"
+#include "kernels/cuda/conv_call.cuh"
 #include "kernels/cuda/conv_halo_plan.cuh"
 #include "kernels/cuda/conv_plain.cuh"
 #include "kernels/cuda/conv_versions.cuh"
 #include "kernels/cuda/conv_weights.h"
-#include "kernels/versions.h"
 
 namespace ek::kernels {
 namespace EK_TARGET {
@@ -60,8 +60,9 @@ ConvSource<T> source(const Operand<T>& of) {
 // The version that a shape is for: tensor cores, with a halo where the tile fits into shared memory
 // (it does not for kernels of 16 x 16, say). Not for float64, nor for one channel to one: of the
 // 8 x 16 products of a fragment they would use one.
-template <class T>
-int version_for(const char* op, const ConvProblem& p, int sources) {
+template <class T, class Again>
+int version_for(const char* op, const Call& call, const ConvProblem& p, int sources,
+                const Again& again) {
   const int named = named_version(op);
   if (std::is_same_v<T, double>) {
     require_argument(named <= plain, "conv2d: of float64 the version plain (0) alone expected",
@@ -69,8 +70,9 @@ int version_for(const char* op, const ConvProblem& p, int sources) {
     return plain;
   }
   if (named >= 0) return named;
-  if (p.pack.in_c == 1 && p.pack.out_c == 1) return plain;
-  return halo_plan<T>(p, sources).shared_bytes <= kMostSharedBytes ? halo : mma;
+  const bool fits = halo_plan<T>(p, sources).shared_bytes <= kMostSharedBytes;
+  const int rule = p.pack.in_c == 1 && p.pack.out_c == 1 ? plain : fits ? halo : mma;
+  return chosen(call, fits ? 7 : 3, rule, again);
 }
 
 template <class Atom, class T>
@@ -88,7 +90,9 @@ void convolve(Stream stream, const char* op, const Conv2dShape& s, bool backward
   if (first.image == nullptr) std::swap(first, second);
   const ConvProblem p = conv_problem(s, backward, first.image, second.image, out);
   const ConvSources<T> sources{source(first), source(second), second.image == nullptr ? 1 : 2};
-  const int version = version_for<T>(op, p, sources.count);
+  const Call call = conv_call<T>(op, s, {sources.count - 1});
+  const int version = version_for<T>(
+      op, call, p, sources.count, [&] { convolve(stream, op, s, backward, first, second, out); });
   if (version == plain) {
     run_plain(stream, s, backward, first, second, out);
   } else if constexpr (std::is_same_v<T, bf16>) {

@@ -3,11 +3,10 @@
 //   mma     tensor cores, float and bf16: conv_weights_mma.cuh. The rule takes it from 16 pixels on
 #include "kernels/cuda/conv_weights.h"
 
-#include "kernels/arguments.h"
+#include "kernels/cuda/conv_call.cuh"
 #include "kernels/cuda/conv_plain.cuh"
 #include "kernels/cuda/conv_weights_run.cuh"
 #include "kernels/cuda/team.cuh"
-#include "kernels/versions.h"
 
 namespace ek::kernels {
 namespace EK_TARGET {
@@ -39,10 +38,11 @@ __global__ void __launch_bounds__(kItemThreads)
 
 enum Version { plain, mma };  // as kernels/versions.cpp has them
 
-template <class T>
-bool takes_mma(const Conv2dShape& s) {
+template <class T, class Again>
+bool takes_mma(const Conv2dShape& s, const Again& again) {
   constexpr std::int64_t worth_it = 16;
-  const int named = named_version("conv2d_backward_weights");
+  constexpr const char* function = "conv2d_backward_weights";
+  const int named = named_version(function);
   bool served = false;
   if constexpr (Products<T>::any) served = serves<typename Products<T>::Exact>(s);
   require_argument(named != mma || served || s.batch == 0,
@@ -50,14 +50,26 @@ bool takes_mma(const Conv2dShape& s) {
                    "fit its tiles",
                    s.input_size());
   const bool wanted = s.output_size() / s.out_c >= worth_it;
-  return served && (named < 0 ? wanted : named == mma);
+  if (named >= 0) return served && named == mma;
+  return chosen(conv_call<T>(function, s), served ? 3 : 1, served && wanted ? mma : plain, again) ==
+         mma;
+}
+
+__global__ void __launch_bounds__(kSumBlock) sum_splits(SplitSum sum) {
+  add_splits(sum, int(blockIdx.x));
+}
+
+void finish(Stream stream, const SplitSum& sum) {
+  if (sum.weights == 0) return;
+  launch<&sum_splits>({dim3(blocks_of(sum)), dim3(kSumBlock), 0, stream}, sum);
 }
 
 template <class T>
 SplitSum run(Stream stream, const Conv2dShape& s, const T* x, const T* dy, Acc<T>* dweight,
              Workspace workspace) {
   check_shape(s, "conv2d_backward_weights");
-  if (takes_mma<T>(s)) {
+  const auto again = [&] { finish(stream, run<T>(stream, s, x, dy, dweight, workspace)); };
+  if (takes_mma<T>(s, again)) {
     if constexpr (Products<T>::any) {
       using P = Products<T>;
       return s.products == FloatProducts::tf32
@@ -70,10 +82,6 @@ SplitSum run(Stream stream, const Conv2dShape& s, const T* x, const T* dy, Acc<T
   launch<&gradient_plain<T>>(for_items(s.weight_size(), stream), PlainShape(s), s.weight_size(), x,
                              dy, dweight);
   return {};
-}
-
-__global__ void __launch_bounds__(kSumBlock) sum_splits(SplitSum sum) {
-  add_splits(sum, int(blockIdx.x));
 }
 
 }  // namespace
@@ -105,9 +113,7 @@ template <class B, class T>
 void conv2d_backward_weights(Stream stream, const Conv2dShape& s, const T* x, const T* dy,
                              Acc<T>* dweight, Workspace workspace) {
   using namespace EK_TARGET;
-  const SplitSum sum = run<T>(stream, s, x, dy, dweight, workspace);
-  if (sum.weights == 0) return;
-  launch<&sum_splits>({dim3(blocks_of(sum)), dim3(kSumBlock), 0, stream}, sum);
+  finish(stream, run<T>(stream, s, x, dy, dweight, workspace));
 }
 
 using EK_TARGET::Backend;

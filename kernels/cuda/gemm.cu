@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "kernels/arguments.h"
+#include "kernels/cuda/choice.cuh"
 #include "kernels/cuda/gemm_mma.cuh"
-#include "kernels/versions.h"
 
 // One thread, one element of c, is the teaching rung: it serves outputs that would not fill a tile.
 // The tiled kernel brings tiles of a and b through shared memory and sums R x R elements a thread
@@ -162,15 +162,19 @@ enum Version { plain, tiles, mma };  // as kernels/versions.cpp has them
 // Less than one small tile, or a k of which a panel would be mostly zeros: the plain kernel. Then
 // tensor cores where tf32 is asked for, and else tiles: three tf32 products for an exact one leave
 // tensor cores little to gain over fused multiply-adds, which keep infinities besides.
-template <class T>
-int version_for(const GemmShape& s) {
+template <class T, class Again>
+int version_for(const GemmShape& s, const Again& again) {
   constexpr std::int64_t small = 2 * kSide;
   const int named = named_version("gemm");
   require_argument(named != mma || std::is_same_v<T, float>,
                    "gemm: version mma expected elements of 4 bytes", std::int64_t(sizeof(T)));
   if (named >= 0) return named;
-  if (s.m * s.n < small * small || s.k < kDepth / 2) return plain;
-  return std::is_same_v<T, float> && s.products == FloatProducts::tf32 ? mma : tiles;
+  constexpr bool has_mma = std::is_same_v<T, float>;
+  const int rule = s.m * s.n < small * small || s.k < kDepth / 2  ? plain
+                   : has_mma && s.products == FloatProducts::tf32 ? mma
+                                                                  : tiles;
+  return chosen(call_of<T>("gemm", {s.m, s.n, s.k, s.transpose_a, s.transpose_b}, s.products),
+                has_mma ? 7 : 3, rule, again);
 }
 
 // Large tiles, which read half as much, once there are enough of them for the multiprocessors of a
@@ -180,7 +184,7 @@ void multiply(Stream stream, const GemmShape& s, const T* a, const T* b, T* c) {
   constexpr std::int64_t enough = 128;
   if (s.m == 0 || s.n == 0) return;
   const Factor<T> of_a{a, s.m, s.k, !s.transpose_a}, of_b{b, s.n, s.k, s.transpose_b};
-  const int version = version_for<T>(s);
+  const int version = version_for<T>(s, [&] { multiply(stream, s, a, b, c); });
   if (version == plain) {
     const std::int64_t blocks = std::min((s.m * s.n + kThreads - 1) / kThreads, kMostBlocks);
     launch<&gemm_plain<T>>({dim3(unsigned(blocks)), dim3(kThreads), 0, stream}, of_a, of_b, c);

@@ -1,8 +1,8 @@
 #include "kernels/head.h"
 
+#include "kernels/cuda/choice.cuh"
 #include "kernels/cuda/head_rows.cuh"
 #include "kernels/head_parts.h"
-#include "kernels/versions.h"
 
 // The plain version of each function is a composition of the kernels of other families, up to seven
 // launches; the fused ones are one launch (head_rows.cuh), by a warp or by a block for each row.
@@ -26,9 +26,9 @@ bool fits(const HeadShape& s) {
 
 // Which version works on `rows` rows. `refusal` is what a call gets that names one which does not
 // serve its type, its channels, its classes or its addresses.
-template <class T>
+template <class T, class Again>
 Version version_of(const char* function, const char* refusal, const HeadShape& s, std::int64_t rows,
-                   bool aligned) {
+                   bool aligned, const Again& again) {
   constexpr int pack = 16 / int(sizeof(T));
   const bool packed = !std::is_same_v<T, double> && aligned && s.channels % pack == 0;
   const bool serves[] = {true, packed && fits<WarpTeam>(s), packed && fits<BlockTeam>(s)};
@@ -37,9 +37,14 @@ Version version_of(const char* function, const char* refusal, const HeadShape& s
     require_argument(serves[named], refusal, s.channels);
     return Version(named);
   }
-  if (s.classes * s.channels > kMostWeights) return kPlain;
-  if (serves[kWarp] && rows >= kManyRows) return kWarp;
-  return serves[kBlock] ? kBlock : kPlain;
+  const Version rule = s.classes * s.channels > kMostWeights ? kPlain
+                       : serves[kWarp] && rows >= kManyRows  ? kWarp
+                       : serves[kBlock]                      ? kBlock
+                                                             : kPlain;
+  const unsigned served =
+      1u | unsigned(serves[kWarp]) << kWarp | unsigned(serves[kBlock]) << kBlock;
+  const Call call = call_of<T>(function, {s.batch, s.pixels, s.channels, s.classes, aligned});
+  return Version(chosen(call, served, rule, again));
 }
 
 // Calls plain(), or fused(team, launch) with a value of the team's type.
@@ -77,7 +82,8 @@ void head_forward(Stream stream, const HeadShape& s, const T* x, const HeadWeigh
   const Version version = version_of<T>(
       "head_forward",
       "head_forward: expected a type, sizes and addresses that the fused version takes", s, s.batch,
-      aligned_to_16(x, weights.weight));
+      aligned_to_16(x, weights.weight),
+      [&] { head_forward<B, T>(stream, s, x, weights, loss, features, logits, out, workspace); });
   run<T>(
       version, s.batch, stream,
       [&] {
@@ -100,7 +106,8 @@ void head_backward(Stream stream, const HeadShape& s, const Acc<T>* weight, cons
   const Version version = version_of<T>(
       "head_backward",
       "head_backward: expected a type, sizes and addresses that the fused version takes", s,
-      s.batch, aligned_to_16(weight, dx));
+      s.batch, aligned_to_16(weight, dx),
+      [&] { head_backward<B, T>(stream, s, weight, dlogits, dfeatures, dx); });
   run<T>(
       version, s.batch, stream,
       [&] { head_parts::backward<Backend, T>(stream, s, weight, dlogits, dfeatures, dx); },
@@ -118,7 +125,8 @@ void head_weight_gradients(Stream stream, const HeadShape& s, const T* features,
   const Version version = version_of<T>(
       "head_weight_gradients",
       "head_weight_gradients: expected a type, sizes and addresses that the fused version takes", s,
-      s.classes, aligned_to_16(features));
+      s.classes, aligned_to_16(features),
+      [&] { head_weight_gradients<B, T>(stream, s, features, dlogits, dweight, dbias); });
   run<T>(
       version, s.classes, stream,
       [&] {
@@ -139,7 +147,8 @@ void head_jvp(Stream stream, const HeadShape& s, const Acc<T>* weight, const Acc
   if (s.batch == 0) return;
   const Version version = version_of<T>(
       "head_jvp", "head_jvp: expected a type, sizes and addresses that the fused version takes", s,
-      s.batch, aligned_to_16(weight, features, tangents.x, tangents.weights.weight));
+      s.batch, aligned_to_16(weight, features, tangents.x, tangents.weights.weight),
+      [&] { head_jvp<B, T>(stream, s, weight, features, dlogits, tangents, out, workspace); });
   run<T>(
       version, s.batch, stream,
       [&] {

@@ -7,10 +7,10 @@
 
 #include <algorithm>
 
+#include "kernels/cuda/conv_call.cuh"
 #include "kernels/cuda/conv_norm.h"
 #include "kernels/cuda/norm_act.h"
 #include "kernels/cuda/scratch.h"
-#include "kernels/versions.h"
 
 namespace ek::kernels {
 namespace EK_TARGET {
@@ -44,22 +44,30 @@ const T* activation(Stream stream, const NormConvShape& s, const NormConvInput<T
   return act;
 }
 
-// Whether the version fused runs: named, or served.
-template <class T, class Serves>
-bool runs_fused(const char* op, const Serves& serves) {
-  const int named = named_version(op);
-  if constexpr (std::is_same_v<T, double>) {
-    require_argument(named <= 0, "norm_conv: of float64 the version plain (0) alone expected",
-                     std::int64_t(named));
-    return false;
-  } else {
-    return named < 0 ? serves() : named == 1;
-  }
+enum Version { kPlain, kFused };  // as kernels/versions.cpp has them
+
+// The versions that serve a call (kernels/cuda/choice.cuh), and which of them the rule takes.
+struct Candidates {
+  unsigned served;
+  Version rule;
+};
+Candidates fused_where(bool serves) {
+  return serves ? Candidates{3, kFused} : Candidates{1, kPlain};
 }
-// Of forward and jvp. `kept`: the activation, or its tangent.
-template <class T>
-bool runs_fused(const char* op, const NormConvShape& shape, bool kept) {
-  return runs_fused<T>(op, [&] { return fuses_norm_conv<T>(shape, kept); });
+
+// The version that runs. `candidates()`: of float and bf16; of double there is plain alone.
+template <class T, class Of, class Again>
+int version_of(const Call& call, const Of& candidates, const Again& again) {
+  const int named = named_version(call.function);
+  if constexpr (std::is_same_v<T, double>) {
+    require_argument(named <= kPlain, "norm_conv: of float64 the version plain (0) alone expected",
+                     std::int64_t(named));
+    return kPlain;
+  } else {
+    if (named >= 0) return named;
+    const Candidates of = candidates();
+    return chosen(call, of.served, of.rule, again);
+  }
 }
 
 // The larger one of what plain wants and of what fused does, where it is.
@@ -113,7 +121,12 @@ void norm_conv_forward(Stream stream, const NormConvShape& shape, const NormConv
   const Conv2dShape& s = shape.conv;
   const bool statistics = output.out_mean != nullptr;
   require_images(shape, statistics, "norm_conv_forward: expected images, for their statistics");
-  if (runs_fused<T>("norm_conv_forward", shape, output.act != nullptr)) {
+  const bool kept = output.act != nullptr;
+  const int version = version_of<T>(
+      norm_conv_call<T>("norm_conv_forward", shape, input.shortcut, kept, statistics),
+      [&] { return fused_where(fuses_norm_conv<T>(shape, kept)); },
+      [&] { norm_conv_forward<B, T>(stream, shape, input, weight, output, workspace); });
+  if (version != kPlain) {
     if constexpr (!std::is_same_v<T, double>) {
       fused_norm_conv_forward<T>(stream, shape, input, weight, output, workspace);
     }
@@ -139,8 +152,15 @@ void norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormConvInpu
                    Workspace workspace) {
   using namespace EK_TARGET;
   const Conv2dShape& s = shape.conv;
-  const auto served = [&] { return gradients.dy && fuses_norm_conv_vjp<T>(shape); };
-  if (runs_fused<T>("norm_conv_vjp", served)) {
+  const bool of_input = gradients.dy != nullptr;
+  const int version = version_of<T>(
+      norm_conv_call<T>("norm_conv_vjp", shape, input.shortcut, saved.act, cotangents.dout_mean,
+                        {of_input}),
+      [&] { return fused_where(of_input && fuses_norm_conv_vjp<T>(shape)); },
+      [&] {
+        norm_conv_vjp<B, T>(stream, shape, input, saved, weight, cotangents, gradients, workspace);
+      });
+  if (version != kPlain) {
     if constexpr (!std::is_same_v<T, double>) {
       fused_norm_conv_vjp<T>(stream, shape, input, saved, weight, cotangents, gradients, workspace);
     }
@@ -185,7 +205,15 @@ void norm_conv_jvp(Stream stream, const NormConvShape& shape, const NormConvInpu
                    "norm_conv_jvp: expected no output for the tangent of act, which is zero",
                    std::int64_t(1));
   require_images(shape, statistics, "norm_conv_jvp: expected images, for their statistics");
-  if (runs_fused<T>("norm_conv_jvp", shape, output.act != nullptr)) {
+  const bool kept = output.act != nullptr;
+  const int version = version_of<T>(
+      norm_conv_call<T>("norm_conv_jvp", shape, input.shortcut, kept, statistics,
+                        {to_act, tangents.weight.data != nullptr}),
+      [&] { return fused_where(fuses_norm_conv<T>(shape, kept)); },
+      [&] {
+        norm_conv_jvp<B, T>(stream, shape, input, saved, weight, tangents, output, workspace);
+      });
+  if (version != kPlain) {
     if constexpr (!std::is_same_v<T, double>) {
       fused_norm_conv_jvp<T>(stream, shape, input, saved, weight, tangents, output, workspace);
     }

@@ -194,12 +194,15 @@ void sum_to(Stream stream, const BroadcastShape& shape, const T* large, T* small
   if (kept.size == 0) return;
   // All serve every shape; the rule follows what lies side by side in the large tensor.
   enum { plain, columns, warp, block };
-  const int named = named_version("sum_to");
-  const int version = named >= 0                  ? named
-                      : summed.size < kFewTerms   ? plain
-                      : plan.inner_stride != 0    ? columns
-                      : summed.size <= kWarpTerms ? warp
-                                                  : block;
+  int version = named_version("sum_to");
+  if (version < 0) {
+    const int rule = summed.size < kFewTerms     ? plain
+                     : plan.inner_stride != 0    ? columns
+                     : summed.size <= kWarpTerms ? warp
+                                                 : block;
+    version = chosen(call_of<T>("sum_to", {kept.size, summed.size, plan.inner_stride}), 15, rule,
+                     [&] { sum_to<B, T>(stream, shape, large, small); });
+  }
   if (version == plain) {
     launch<&sum_plain<T>>(for_items(kept.size, stream), kept, summed, large, small);
   } else if (version == columns) {

@@ -83,7 +83,8 @@ void softmax_loss(Stream stream, const SoftmaxLoss<T>& loss, const T* logits,
   using namespace EK_TARGET;
   check_softmax_loss(loss, out);
   if (loss.rows == 0) return;
-  const ByTeam version = by_team("softmax_loss", loss.classes);
+  const ByTeam version = by_team<T>("softmax_loss", loss.rows, loss.classes,
+                                    [&] { softmax_loss<B, T>(stream, loss, logits, out); });
   if (version == ByTeam::plain) {
     launch<&loss_plain<T>>(for_items(loss.rows, stream), loss, logits, out);
     return;
@@ -104,7 +105,9 @@ void softmax(Stream stream, std::int64_t rows, std::int64_t classes, const T* lo
   using namespace EK_TARGET;
   require_argument(classes < kNone, "softmax: expected classes below 2^31 - 1", classes);
   if (rows == 0) return;
-  const ByTeam version = by_team("softmax", classes);
+  const ByTeam version = by_team<T>("softmax", rows, classes, [&] {
+    softmax<B, T>(stream, rows, classes, logits, probabilities, lse);
+  });
   if (version == ByTeam::plain) {
     launch<&softmax_plain<T>>(for_items(rows, stream), rows, classes, logits, probabilities, lse);
   } else if (version == ByTeam::warp) {
