@@ -48,10 +48,11 @@ Tensor square(const Tensor& x);
 Tensor relu(const Tensor& x);
 
 // ---- broadcasting and sums ----------------------------------------------------------------------
-// x repeated along its extent-1 dimensions (x has the rank of `shape`; reshape first if not).
-Tensor broadcast_to(const Tensor& x, const Shape& shape);
-// Sum over the dimensions where `shape` has extent 1.
-Tensor sum_to(const Tensor& x, const Shape& shape);
+// scale * x, repeated along its extent-1 dimensions (x has the rank of `shape`; reshape first if
+// not).
+Tensor broadcast_to(const Tensor& x, const Shape& shape, double scale = 1);
+// scale * the sum over the dimensions where `shape` has extent 1.
+Tensor sum_to(const Tensor& x, const Shape& shape, double scale = 1);
 Tensor sum(const Tensor& x);   // scalar, rank 0
 Tensor mean(const Tensor& x);  // scalar, rank 0
 

@@ -13,13 +13,15 @@ struct BroadcastShape {
   std::array<std::int64_t, rank> small_shape, large_shape;
 };
 
-// large[...] = small[...] with indices of extent-1 dimensions held at 0
+// large[...] = scale * small[...] with indices of extent-1 dimensions held at 0
 template <class B, class T>
-void broadcast(Stream stream, const BroadcastShape& shape, const T* small, T* large);
+void broadcast(Stream stream, const BroadcastShape& shape, const T* small, T* large,
+               double scale = 1);
 
-// small = sum of large over the dimensions where small has extent 1. Summed in a fixed order.
+// small = scale * sum of large over the dimensions where small has extent 1. Summed in a fixed
+// order; the sum is rounded to T, then scaled by T(scale).
 template <class B, class T>
-void sum_to(Stream stream, const BroadcastShape& shape, const T* large, T* small);
+void sum_to(Stream stream, const BroadcastShape& shape, const T* large, T* small, double scale = 1);
 
 // out[i] = values[index[i]] for rows of `width`: values [count_values, width], out [count, width].
 // T may also be int64.

@@ -45,6 +45,17 @@ template <class B, class T>
 void softmax_loss(Stream stream, const SoftmaxLoss<T>& loss, const T* logits,
                   const SoftmaxLossOutputs<T>& out);
 
+// Derivatives of the losses from dlogits as softmax_loss leaves it, T [rows, classes].
+//   vjp: out_ik = cotangent_i dlogits_ik        jvp: out_i = sum_k dlogits_ik tangent_ik
+// Products of floats are rounded to float; sums are taken in double, in a fixed order, and rounded
+// once.
+template <class B, class T>
+void softmax_loss_vjp(Stream stream, std::int64_t rows, std::int64_t classes, const T* dlogits,
+                      const T* cotangent, T* out);
+template <class B, class T>
+void softmax_loss_jvp(Stream stream, std::int64_t rows, std::int64_t classes, const T* dlogits,
+                      const T* tangent, T* out);
+
 // probabilities = softmax of each row; lse = log-sum-exp of each row. Either may be null.
 // A row of -inf only gives NaN.
 template <class B, class T>

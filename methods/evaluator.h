@@ -4,18 +4,13 @@
 #include <span>
 #include <vector>
 
-#include "data/resident.h"
-#include "engine/graph.h"
-#include "engine/step_feed.h"
+#include "methods/evaluation/resident_predictor.h"
 #include "methods/task.h"
 
 namespace ek {
 
-// Predictions with the state that a task trains, between its steps.
-//
-// On a device the images lie in its memory, and with `in_graphs` whole chunks (PredictOptions) are
-// replays of a graph per image set, captured when first wanted: batch, forward pass and all; what
-// is left over runs op by op. The logits have the same bits in both ways.
+// Predictions with the state that a task trains, between its steps. On a device the images lie in
+// its memory, and `in_graphs` is as ResidentPredictor has it: a graph per image set.
 class Evaluator {
  public:
   // Both outlive it. On a device nobody replaces the tensors of `state`: they change in place.
@@ -30,22 +25,16 @@ class Evaluator {
   std::vector<double> meta_accuracy();
 
  private:
-  struct Images {
-    ResidentImages resident;
-    std::optional<StepFeed> feed;
-    std::optional<Graph> graph;
-    Tensor logits;  // what a replay writes
-  };
-  Predictions predict(const ImageSet& set, Images& images, std::span<const std::int64_t> records);
-  Tensor chunk_logits(Images& images, std::span<const std::int64_t> records);
-  Tensor logits_of(const Images& images, const Tensor& records);
+  void place(std::optional<ResidentPredictor>& on_device, const ImageSet& set,
+             ResidentImages resident) const;
+  Predictions predict(const ImageSet& set, std::optional<ResidentPredictor>& on_device,
+                      std::span<const std::int64_t> records);
 
   const Task& task_;
-  const TrainState& state_;
+  FeatureFunction model_;
   bool in_graphs_;
   PredictOptions options_;
-  StreamSpec spec_;  // how a chunk is made
-  Images train_, test_;
+  std::optional<ResidentPredictor> train_, test_;  // a device's
 };
 
 }  // namespace ek

@@ -18,7 +18,8 @@ class Supervised final : public Method {
         loss_(
             Loss::from_recipe(setup.recipe, setup.split.class_counts, master_dtype(setup.precision))
                 .to(setup.device)),
-        sampler_(setup.recipe.text("data.sampler")) {}
+        sampler_(setup.recipe.text("data.sampler")),
+        one_(Tensor::full({}, 1, master_dtype(setup.precision), setup.device)) {}
 
   Streams streams() const override { return {.train_sampler = sampler_}; }
 
@@ -26,8 +27,7 @@ class Supervised final : public Method {
     auto lin = linearize(objective(state, context.train), state.params);
     const Tensor loss = lin.value();
     const Params buffers = lin.aux().buffers;
-    const Tensor one = Tensor::full({}, 1, loss.dtype(), loss.device());
-    context.apply(std::move(lin).vjp(one));
+    context.apply(std::move(lin).vjp(one_));
     update_buffers(state, buffers);
     return {{"loss", number(loss)}};
   }
@@ -63,6 +63,7 @@ class Supervised final : public Method {
   const Model& model_;
   Loss loss_;
   std::string sampler_;
+  Tensor one_;  // the loss's cotangent
 };
 
 }  // namespace

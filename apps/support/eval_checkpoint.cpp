@@ -5,6 +5,7 @@
 
 #include "data/pipelines.h"
 #include "kernels/error.h"
+#include "methods/evaluation/resident_predictor.h"
 #include "models/registry.h"
 
 namespace ek {
@@ -141,7 +142,12 @@ PredictedFeatures EvalCheckpoint::run(const DataSource& source, const ImageSet& 
   PredictOptions typed = options;
   typed.dtype = activation_dtype(precision_);
   typed.device = device_;
-  return predict_with_features(function(with_features), images, records, transform, typed);
+  const FeatureFunction model = function(with_features);
+  if (device_ == Device{}) {
+    return predict_with_features(model, images, records, transform, typed);
+  }
+  return ResidentPredictor(model, images, make_resident(images, device_), transform, typed, true)
+      .predict(records);
 }
 
 }  // namespace ek

@@ -43,7 +43,8 @@ class EvalCheckpoint {
   // The split of the recipe over this data. Error unless its hash is the one of the checkpoint.
   Split split_of(const DataSource& source) const;
 
-  // Logits by the method's rule, and features where asked for, of images of `source`.
+  // Logits by the method's rule, and features where asked for, of images of `source`. On a device
+  // from images in its memory and in graphs (ResidentPredictor).
   PredictedFeatures run(const DataSource& source, const ImageSet& images,
                         std::span<const std::int64_t> records, bool with_features,
                         const PredictOptions& options) const;

@@ -9,26 +9,32 @@ namespace {
 
 class BroadcastTo final : public Op {
  public:
-  BroadcastTo(const Shape& small, const Shape& large) : small_(small), large_(large) {}
+  BroadcastTo(const Shape& small, const Shape& large, double scale)
+      : small_(small), large_(large), scale_(scale) {}
   std::string_view name() const override { return "broadcast_to"; }
-  Tensors vjp(const Tensors& ct, const Needs&) const override { return {sum_to(ct[0], small_)}; }
-  Tensors jvp(const Tensors& t) const override { return {broadcast_to(t[0], large_)}; }
+  Tensors vjp(const Tensors& ct, const Needs&) const override {
+    return {sum_to(ct[0], small_, scale_)};
+  }
+  Tensors jvp(const Tensors& t) const override { return {broadcast_to(t[0], large_, scale_)}; }
 
  private:
   Shape small_, large_;
+  double scale_;
 };
 
 class SumTo final : public Op {
  public:
-  SumTo(const Shape& small, const Shape& large) : small_(small), large_(large) {}
+  SumTo(const Shape& small, const Shape& large, double scale)
+      : small_(small), large_(large), scale_(scale) {}
   std::string_view name() const override { return "sum_to"; }
   Tensors vjp(const Tensors& ct, const Needs&) const override {
-    return {broadcast_to(ct[0], large_)};
+    return {broadcast_to(ct[0], large_, scale_)};
   }
-  Tensors jvp(const Tensors& t) const override { return {sum_to(t[0], small_)}; }
+  Tensors jvp(const Tensors& t) const override { return {sum_to(t[0], small_, scale_)}; }
 
  private:
   Shape small_, large_;
+  double scale_;
 };
 
 // small[d] is large[d] or 1 everywhere, or an Error; `from` and `to` are for its text.
@@ -55,12 +61,19 @@ kernels::BroadcastShape kernel_shape(const Shape& small, const Shape& large) {
   return shape;
 }
 
+// [1, 1, ...] of as many dimensions.
+Shape ones_of(const Shape& shape) {
+  std::array<std::int64_t, Shape::max_rank> ones;
+  ones.fill(1);
+  return Shape(std::span(ones).first(std::size_t(shape.rank())));
+}
+
 }  // namespace
 
-Tensor broadcast_to(const Tensor& x, const Shape& shape) {
+Tensor broadcast_to(const Tensor& x, const Shape& shape, double scale) {
   require_floating("broadcast_to", x, "x");
   require_broadcastable("broadcast_to", x.shape(), shape, x.shape(), shape);
-  if (x.shape() == shape) return x;
+  if (x.shape() == shape) return scale == 1 ? x : affine(x, scale);
   Tensor y = empty_like(x, shape);
   {
     ProfileScope scope(
@@ -68,18 +81,18 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape) {
         double(x.bytes() + y.bytes()));
     dispatch_floating("broadcast_to", x, [&]<class B, class T>() {
       kernels::broadcast<B, T>(current_stream(), kernel_shape(x.shape(), shape), x.data<T>(),
-                               y.output<T>());
+                               y.output<T>(), scale);
     });
   }
   record(std::array{x}, std::array{y},
-         [&] { return std::make_unique<BroadcastTo>(x.shape(), shape); });
+         [&] { return std::make_unique<BroadcastTo>(x.shape(), shape, scale); });
   return y;
 }
 
-Tensor sum_to(const Tensor& x, const Shape& shape) {
+Tensor sum_to(const Tensor& x, const Shape& shape, double scale) {
   require_floating("sum_to", x, "x");
   require_broadcastable("sum_to", shape, x.shape(), x.shape(), shape);
-  if (x.shape() == shape) return x;
+  if (x.shape() == shape) return scale == 1 ? x : affine(x, scale);
   Tensor y = empty_like(x, shape);
   {
     ProfileScope scope(
@@ -87,24 +100,23 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
         double(x.numel()), double(x.bytes() + y.bytes()));
     dispatch_floating("sum_to", x, [&]<class B, class T>() {
       kernels::sum_to<B, T>(current_stream(), kernel_shape(shape, x.shape()), x.data<T>(),
-                            y.output<T>());
+                            y.output<T>(), scale);
     });
   }
-  record(std::array{x}, std::array{y}, [&] { return std::make_unique<SumTo>(shape, x.shape()); });
+  record(std::array{x}, std::array{y},
+         [&] { return std::make_unique<SumTo>(shape, x.shape(), scale); });
   return y;
 }
 
 Tensor sum(const Tensor& x) {
   require_floating("sum", x, "x");
-  std::array<std::int64_t, Shape::max_rank> ones;
-  ones.fill(1);
-  return reshape(sum_to(x, Shape(std::span(ones).first(std::size_t(x.rank())))), Shape{});
+  return reshape(sum_to(x, ones_of(x.shape())), Shape{});
 }
 
 Tensor mean(const Tensor& x) {
   require_floating("mean", x, "x");
   require(x.numel() > 0, "mean: shape {} holds no element", x.shape().str());
-  return affine(sum(x), 1.0 / double(x.numel()));
+  return reshape(sum_to(x, ones_of(x.shape()), 1.0 / double(x.numel())), Shape{});
 }
 
 }  // namespace ek::ops

@@ -5,18 +5,12 @@
 
 #include "engine/capture.h"
 #include "engine/ops/common.h"
-#include "kernels/elementwise.h"
-#include "kernels/reduce.h"
 #include "kernels/softmax.h"
 
 namespace ek::ops {
 namespace {
 
 constexpr std::string_view kName = "softmax_cross_entropy";
-
-kernels::BroadcastShape rows_to_matrix(const Shape& matrix) {
-  return {{1, 1, 1, 1, matrix[0], 1}, {1, 1, 1, 1, matrix[0], matrix[1]}};
-}
 
 // 0 where the mask has a class in the partition, -inf where it leaves it out.
 Tensor mask_penalty(const Tensor& mask, const Tensor& like) {
@@ -48,26 +42,22 @@ class SoftmaxCrossEntropy final : public Op {
     Tensor out = empty_like(dlogits_);
     ProfileScope scope(
         "softmax_cross_entropy.vjp", [&] { return out.shape().str(); }, double(out.numel()),
-        4.0 * double(out.bytes()));
+        2.0 * double(out.bytes()));
     dispatch_floating(kName, out, [&]<class B, class T>() {
-      kernels::broadcast<B, T>(current_stream(), rows_to_matrix(out.shape()), ct[0].data<T>(),
-                               out.output<T>());
-      kernels::binary<B, T>(current_stream(), kernels::Binary::multiply, out.numel(), out.data<T>(),
-                            dlogits_.data<T>(), out.output<T>());
+      kernels::softmax_loss_vjp<B, T>(current_stream(), out.size(0), out.size(1),
+                                      dlogits_.data<T>(), ct[0].data<T>(), out.output<T>());
     });
     return {out};
   }
 
   Tensors jvp(const Tensors& t) const override {
-    Tensor products = empty_like(dlogits_), out = empty_like(dlogits_, {dlogits_.size(0)});
+    Tensor out = empty_like(dlogits_, {dlogits_.size(0)});
     ProfileScope scope(
         "softmax_cross_entropy.jvp", [&] { return dlogits_.shape().str(); },
-        2.0 * double(dlogits_.numel()), 4.0 * double(dlogits_.bytes()));
+        2.0 * double(dlogits_.numel()), 2.0 * double(dlogits_.bytes()));
     dispatch_floating(kName, out, [&]<class B, class T>() {
-      kernels::binary<B, T>(current_stream(), kernels::Binary::multiply, products.numel(),
-                            t[0].data<T>(), dlogits_.data<T>(), products.output<T>());
-      kernels::sum_to<B, T>(current_stream(), rows_to_matrix(products.shape()), products.data<T>(),
-                            out.output<T>());
+      kernels::softmax_loss_jvp<B, T>(current_stream(), dlogits_.size(0), dlogits_.size(1),
+                                      dlogits_.data<T>(), t[0].data<T>(), out.output<T>());
     });
     return {out};
   }

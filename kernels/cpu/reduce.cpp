@@ -107,7 +107,7 @@ double sum_contiguous(const T* x, std::int64_t count) {
 
 // The innermost run is kept: each output is a row of `inner` columns.
 template <class T>
-void sum_columns(const Runs& runs, const T* large, T* small) {
+void sum_columns(const Runs& runs, const T* large, T* small, T scale) {
   const std::int64_t chunks = cpu::block_count(runs.inner, kChunk), outputs = runs.kept.size();
   const std::int64_t terms = runs.summed.size();
   const std::int64_t blocks = blocks_for(outputs * chunks, terms, std::min(runs.inner, kChunk));
@@ -125,7 +125,8 @@ void sum_columns(const Runs& runs, const T* large, T* small) {
   const auto store = [&](std::int64_t task, const double* sums) {
     const std::int64_t column = task % chunks * kChunk;
     T* to = small + task / chunks * runs.inner + column;
-    std::copy(sums, sums + std::min(kChunk, runs.inner - column), to);
+    std::transform(sums, sums + std::min(kChunk, runs.inner - column), to,
+                   [scale](double sum) { return scale * T(sum); });
   };
   if (blocks == 1) {
     cpu::for_item_blocks(outputs * chunks, terms * std::min(runs.inner, kChunk),
@@ -152,7 +153,7 @@ void sum_columns(const Runs& runs, const T* large, T* small) {
 
 // The innermost run is summed: each output is one number.
 template <class T>
-void sum_inner(const Runs& runs, const T* large, T* small) {
+void sum_inner(const Runs& runs, const T* large, T* small, T scale) {
   const std::int64_t outputs = runs.kept.size(), pieces = cpu::block_count(runs.inner, kPiece);
   const std::int64_t terms = runs.summed.size() * pieces;
   const std::int64_t blocks = blocks_for(outputs, terms, std::min(runs.inner, kPiece));
@@ -169,7 +170,9 @@ void sum_inner(const Runs& runs, const T* large, T* small) {
   if (blocks == 1) {
     cpu::for_item_blocks(outputs, runs.large_size / outputs,
                          [&](std::int64_t begin, std::int64_t end) {
-                           for (std::int64_t o = begin; o < end; ++o) small[o] = T(sum_block(o, 0));
+                           for (std::int64_t o = begin; o < end; ++o) {
+                             small[o] = scale * T(sum_block(o, 0));
+                           }
                          });
     return;
   }
@@ -178,14 +181,14 @@ void sum_inner(const Runs& runs, const T* large, T* small) {
     cpu::for_blocks(blocks, 1, [&](std::int64_t b, std::int64_t) { partial[b] = sum_block(o, b); });
     double sum = 0;
     for (std::int64_t b = 0; b < blocks; ++b) sum += partial[b];
-    small[o] = T(sum);
+    small[o] = scale * T(sum);
   }
 }
 
 }  // namespace
 
 template <class B, class T>
-void broadcast(Stream, const BroadcastShape& shape, const T* small, T* large) {
+void broadcast(Stream, const BroadcastShape& shape, const T* small, T* large, double scale) {
   const Runs runs = runs_of("broadcast", shape);
   if (runs.large_size == 0) return;
   const std::int64_t piece = std::min(runs.inner, cpu::kBlockElements);
@@ -198,23 +201,23 @@ void broadcast(Stream, const BroadcastShape& shape, const T* small, T* large) {
       const T* from = small + runs.outer_in_small.offset(row);
       T* to = large + row * runs.inner + at;
       if (runs.inner_kept) {
-        std::copy_n(from + at, count, to);
+        std::transform(from + at, from + at + count, to, [by = T(scale)](T x) { return by * x; });
       } else {
-        std::fill_n(to, count, *from);
+        std::fill_n(to, count, T(scale) * *from);
       }
     }
   });
 }
 
 template <class B, class T>
-void sum_to(Stream, const BroadcastShape& shape, const T* large, T* small) {
+void sum_to(Stream, const BroadcastShape& shape, const T* large, T* small, double scale) {
   const Runs runs = runs_of("sum_to", shape);
   if (runs.large_size == 0) {
     std::fill_n(small, runs.small_size, T(0));
   } else if (runs.inner_kept) {
-    sum_columns(runs, large, small);
+    sum_columns(runs, large, small, T(scale));
   } else {
-    sum_inner(runs, large, small);
+    sum_inner(runs, large, small, T(scale));
   }
 }
 

@@ -72,9 +72,9 @@ Plan plan_of(const char* expected, const BroadcastShape& shape) {
 
 template <class T>
 __global__ void __launch_bounds__(kItemThreads)
-    broadcast_plain(std::int64_t count, Axes axes, const T* small, T* large) {
+    broadcast_plain(std::int64_t count, Axes axes, const T* small, T* large, T scale) {
   for (std::int64_t i = first_item(); i < count; i += all_items()) {
-    large[i] = small[axes.offset(i)];
+    large[i] = scale * small[axes.offset(i)];
   }
 }
 
@@ -82,15 +82,17 @@ __global__ void __launch_bounds__(kItemThreads)
 // element of it.
 template <bool contiguous, class T>
 __global__ void __launch_bounds__(kItemThreads)
-    broadcast_packed(std::int64_t packs, Axes axes, const T* small, T* large) {
+    broadcast_packed(std::int64_t packs, Axes axes, const T* small, T* large, T scale) {
   using Pack = Pack16<T>;
   for (std::int64_t i = first_item(); i < packs; i += all_items()) {
     const T* from = small + axes.offset(i * Pack::size);
     Pack pack;
     if constexpr (contiguous) {
       pack = load_vec<Pack>(from);
+#pragma unroll
+      for (int j = 0; j < Pack::size; ++j) pack.values[j] = scale * pack.values[j];
     } else {
-      const T value = *from;
+      const T value = scale * *from;
 #pragma unroll
       for (int j = 0; j < Pack::size; ++j) pack.values[j] = value;
     }
@@ -100,12 +102,12 @@ __global__ void __launch_bounds__(kItemThreads)
 
 template <class T>
 __global__ void __launch_bounds__(kItemThreads)
-    sum_plain(Axes kept, Axes summed, const T* large, T* small) {
+    sum_plain(Axes kept, Axes summed, const T* large, T* small, T scale) {
   for (std::int64_t o = first_item(); o < kept.size; o += all_items()) {
     const T* from = large + kept.offset(o);
     double sum = 0;
     for (std::int64_t t = 0; t < summed.size; ++t) sum += double(from[summed.offset(t)]);
-    small[o] = T(sum);
+    small[o] = scale * T(sum);
   }
 }
 
@@ -117,7 +119,7 @@ struct Tile {
 };
 template <class T>
 __global__ void __launch_bounds__(32 * kWarps)
-    sum_columns(Axes kept, Axes summed, const T* large, T* small) {
+    sum_columns(Axes kept, Axes summed, const T* large, T* small, T scale) {
   Tile& tile = shared_memory<Tile>();
   const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32;
   const std::int64_t o = std::int64_t(blockIdx.x) * 32 + lane;
@@ -132,14 +134,14 @@ __global__ void __launch_bounds__(32 * kWarps)
   __syncthreads();
   if (warp > 0 || o >= kept.size) return;
   for (int w = 1; w < kWarps; ++w) sum += tile.sums[w * 32 + lane];
-  small[o] = T(sum);
+  small[o] = scale * T(sum);
 }
 
 // Neighbouring terms are neighbours in the large tensor: a warp or a block adds those of one
 // output.
 template <class TeamType, class T>
 __global__ void __launch_bounds__(TeamType::block_threads)
-    sum_by_team(Axes kept, Axes summed, const T* large, T* small) {
+    sum_by_team(Axes kept, Axes summed, const T* large, T* small, T scale) {
   constexpr int step = TeamType::block_threads / TeamType::teams_per_block;
   for (std::int64_t o = TeamType::first_row(); o < kept.size; o += TeamType::all_teams()) {
     const T* from = large + kept.offset(o);
@@ -148,7 +150,7 @@ __global__ void __launch_bounds__(TeamType::block_threads)
       sum += double(from[summed.offset(t)]);
     }
     sum = TeamType::template reduce<Sum>(sum);
-    if (TeamType::rank() == 0) small[o] = T(sum);
+    if (TeamType::rank() == 0) small[o] = scale * T(sum);
   }
 }
 
@@ -160,7 +162,7 @@ using SumTeam = Team<1024>;
 }  // namespace EK_TARGET
 
 template <class B, class T>
-void broadcast(Stream stream, const BroadcastShape& shape, const T* small, T* large) {
+void broadcast(Stream stream, const BroadcastShape& shape, const T* small, T* large, double scale) {
   using namespace EK_TARGET;
   const Axes axes =
       plan_of("broadcast: expected dimensions of the small tensor to be 1 or the large one's",
@@ -175,18 +177,19 @@ void broadcast(Stream stream, const BroadcastShape& shape, const T* small, T* la
       tuned("broadcast", "broadcast: expected rows and addresses of whole 16 bytes for 'packed'",
             inner % pack == 0 && aligned_to_16(large) && (!contiguous || aligned_to_16(small)));
   if (!packed) {
-    launch<&broadcast_plain<T>>(for_items(axes.size, stream), axes.size, axes, small, large);
+    launch<&broadcast_plain<T>>(for_items(axes.size, stream), axes.size, axes, small, large,
+                                T(scale));
   } else if (contiguous) {
     launch<&broadcast_packed<true, T>>(for_items(axes.size / pack, stream), axes.size / pack, axes,
-                                       small, large);
+                                       small, large, T(scale));
   } else {
     launch<&broadcast_packed<false, T>>(for_items(axes.size / pack, stream), axes.size / pack, axes,
-                                        small, large);
+                                        small, large, T(scale));
   }
 }
 
 template <class B, class T>
-void sum_to(Stream stream, const BroadcastShape& shape, const T* large, T* small) {
+void sum_to(Stream stream, const BroadcastShape& shape, const T* large, T* small, double scale) {
   using namespace EK_TARGET;
   const Plan plan =
       plan_of("sum_to: expected dimensions of the small tensor to be 1 or the large one's", shape);
@@ -204,17 +207,17 @@ void sum_to(Stream stream, const BroadcastShape& shape, const T* large, T* small
                      [&] { sum_to<B, T>(stream, shape, large, small); });
   }
   if (version == plain) {
-    launch<&sum_plain<T>>(for_items(kept.size, stream), kept, summed, large, small);
+    launch<&sum_plain<T>>(for_items(kept.size, stream), kept, summed, large, small, T(scale));
   } else if (version == columns) {
     const Launch blocks{dim3(unsigned((kept.size + 31) / 32)), dim3(32 * kWarps), sizeof(Tile),
                         stream};
-    launch<&sum_columns<T>>(blocks, kept, summed, large, small);
+    launch<&sum_columns<T>>(blocks, kept, summed, large, small, T(scale));
   } else if (version == warp) {
     launch<&sum_by_team<WarpTeam, T>>(for_rows<WarpTeam>(kept.size, stream), kept, summed, large,
-                                      small);
+                                      small, T(scale));
   } else {
     launch<&sum_by_team<SumTeam, T>>(for_rows<SumTeam>(kept.size, stream), kept, summed, large,
-                                     small);
+                                     small, T(scale));
   }
 }
 

@@ -41,6 +41,34 @@ __global__ void __launch_bounds__(TeamType::block_threads)
   }
 }
 
+// Both derivatives give a row to a warp, whatever its length.
+template <class T>
+__global__ void __launch_bounds__(WarpTeam::block_threads)
+    loss_vjp_rows(std::int64_t rows, std::int64_t classes, const T* dlogits, const T* cotangent,
+                  T* out) {
+  for (std::int64_t i = WarpTeam::first_row(); i < rows; i += WarpTeam::all_teams()) {
+    const T by = cotangent[i];
+    for (std::int64_t k = WarpTeam::rank(); k < classes; k += WarpTeam::threads) {
+      out[i * classes + k] = by * dlogits[i * classes + k];
+    }
+  }
+}
+
+template <class T>
+__global__ void __launch_bounds__(WarpTeam::block_threads)
+    loss_jvp_rows(std::int64_t rows, std::int64_t classes, const T* dlogits, const T* tangent,
+                  T* out) {
+  for (std::int64_t i = WarpTeam::first_row(); i < rows; i += WarpTeam::all_teams()) {
+    double sum = 0;
+    for (std::int64_t k = WarpTeam::rank(); k < classes; k += WarpTeam::threads) {
+      const T product = dlogits[i * classes + k] * tangent[i * classes + k];
+      sum += double(product);
+    }
+    sum = WarpTeam::reduce<Sum>(sum);
+    if (WarpTeam::rank() == 0) out[i] = T(sum);
+  }
+}
+
 template <class T>
 __global__ void __launch_bounds__(kItemThreads)
     softmax_plain(std::int64_t rows, std::int64_t classes, const T* logits, T* probabilities,
@@ -100,6 +128,23 @@ void softmax_loss(Stream stream, const SoftmaxLoss<T>& loss, const T* logits,
 }
 
 template <class B, class T>
+void softmax_loss_vjp(Stream stream, std::int64_t rows, std::int64_t classes, const T* dlogits,
+                      const T* cotangent, T* out) {
+  using namespace EK_TARGET;
+  if (rows == 0 || classes == 0) return;
+  launch<&loss_vjp_rows<T>>(for_rows<WarpTeam>(rows, stream), rows, classes, dlogits, cotangent,
+                            out);
+}
+
+template <class B, class T>
+void softmax_loss_jvp(Stream stream, std::int64_t rows, std::int64_t classes, const T* dlogits,
+                      const T* tangent, T* out) {
+  using namespace EK_TARGET;
+  if (rows == 0) return;
+  launch<&loss_jvp_rows<T>>(for_rows<WarpTeam>(rows, stream), rows, classes, dlogits, tangent, out);
+}
+
+template <class B, class T>
 void softmax(Stream stream, std::int64_t rows, std::int64_t classes, const T* logits,
              T* probabilities, T* lse) {
   using namespace EK_TARGET;
@@ -122,6 +167,10 @@ void softmax(Stream stream, std::int64_t rows, std::int64_t classes, const T* lo
 using EK_TARGET::Backend;
 template decltype(softmax_loss<Backend, float>) softmax_loss<Backend, float>;
 template decltype(softmax_loss<Backend, double>) softmax_loss<Backend, double>;
+template decltype(softmax_loss_vjp<Backend, float>) softmax_loss_vjp<Backend, float>;
+template decltype(softmax_loss_vjp<Backend, double>) softmax_loss_vjp<Backend, double>;
+template decltype(softmax_loss_jvp<Backend, float>) softmax_loss_jvp<Backend, float>;
+template decltype(softmax_loss_jvp<Backend, double>) softmax_loss_jvp<Backend, double>;
 template decltype(softmax<Backend, float>) softmax<Backend, float>;
 template decltype(softmax<Backend, double>) softmax<Backend, double>;
 

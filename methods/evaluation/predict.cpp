@@ -30,11 +30,11 @@ void check_row(std::span<const double> logits, std::int64_t record) {
           bad - logits.begin());
 }
 
-using ChunkFunction = std::function<LogitsAndFeatures(std::span<const std::int64_t> records)>;
+}  // namespace
 
-PredictedFeatures predict_all(const ChunkFunction& model, const ImageSet& images,
-                              std::span<const std::int64_t> records,
-                              const PredictOptions& options) {
+PredictedFeatures predict_chunks(const ChunkFunction& model, const ImageSet& images,
+                                 std::span<const std::int64_t> records,
+                                 const PredictOptions& options) {
   require(options.chunk >= 1, "predict: expected at least 1 image per chunk, got {}",
           options.chunk);
   NoRecording no_recording;
@@ -61,8 +61,6 @@ PredictedFeatures predict_all(const ChunkFunction& model, const ImageSet& images
   return out;
 }
 
-}  // namespace
-
 PredictedFeatures predict_with_features(const FeatureFunction& model, const ImageSet& images,
                                         std::span<const std::int64_t> records,
                                         const kernels::AugmentSpec& transform,
@@ -70,15 +68,7 @@ PredictedFeatures predict_with_features(const FeatureFunction& model, const Imag
   const auto chunk_model = [&](std::span<const std::int64_t> chunk) {
     return model(whole(images, chunk, transform, options.dtype, options.device).images);
   };
-  return predict_all(chunk_model, images, records, options);
-}
-
-Predictions predict_chunks(const ChunkLogits& logits, const ImageSet& images,
-                           std::span<const std::int64_t> records, const PredictOptions& options) {
-  const auto model = [&](std::span<const std::int64_t> chunk) {
-    return LogitsAndFeatures{logits(chunk), {}};
-  };
-  return predict_all(model, images, records, options).predictions;
+  return predict_chunks(chunk_model, images, records, options);
 }
 
 Predictions predict(const LogitsFunction& logits, const ImageSet& images,

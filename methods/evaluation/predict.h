@@ -29,11 +29,6 @@ Predictions predict(const LogitsFunction& logits, const ImageSet& images,
                     std::span<const std::int64_t> records, const kernels::AugmentSpec& transform,
                     const PredictOptions& options = {});
 
-// The same where logits [rows, C] of up to `chunk` records are made in some other way.
-using ChunkLogits = std::function<Tensor(std::span<const std::int64_t> records)>;
-Predictions predict_chunks(const ChunkLogits& logits, const ImageSet& images,
-                           std::span<const std::int64_t> records, const PredictOptions& options);
-
 // The same with what the classifier saw, features [B, F].
 struct LogitsAndFeatures {
   Tensor logits, features;
@@ -48,5 +43,11 @@ PredictedFeatures predict_with_features(const FeatureFunction& model, const Imag
                                         std::span<const std::int64_t> records,
                                         const kernels::AugmentSpec& transform,
                                         const PredictOptions& options = {});
+
+// The same where the logits and features of up to `chunk` records are made in some other way.
+using ChunkFunction = std::function<LogitsAndFeatures(std::span<const std::int64_t> records)>;
+PredictedFeatures predict_chunks(const ChunkFunction& model, const ImageSet& images,
+                                 std::span<const std::int64_t> records,
+                                 const PredictOptions& options);
 
 }  // namespace ek

@@ -15,7 +15,8 @@
 #include "models/registry.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
-#include "tests/temp_dir.h"
+#include "tests/methods/tiny_data.h"
+#include "tests/simt_device.h"
 
 using namespace ek;
 
@@ -105,6 +106,46 @@ TEST_CASE("a trainer's checkpoint knows its recipe, split and precision", "[eval
   REQUIRE(result.predictions.logits == direct.logits);
   REQUIRE(result.predictions.labels == f.source.test.labels);
   REQUIRE(result.features.size() == 40 * 64);
+}
+
+TEST_CASE("on a device a checkpoint runs in graphs, with the bits of eager chunks from the host",
+          "[eval][simt]") {
+  if (!has_simt()) return;
+  const TempDir dir;
+  const DataSource source = load_source(tiny_data(dir));
+  const Recipe recipe = Recipe::resolve(tiny_recipe("supervised"), "test");
+  const auto model = make_model("resnet8", 3);
+  const TrainState state{model->init(3), model->initial_buffers()};
+  const Split split = make_split(source.train, 3, recipe.split());
+  write_safetensors(dir / "m", model_tensors(state),
+                    {{"recipe", recipe.json().dump()},
+                     {"manifest", manifest_json(source, split).dump()},
+                     {"precision", "float32"}});
+  const EvalCheckpoint checkpoint((dir / "m").string(), {}, simt);
+  const std::vector<std::int64_t> records{5, 0, 3, 1, 2};
+  PredictOptions options{.chunk = 2, .device = simt};  // two replays, and one image left over
+  const TrainState there = state.to(simt);
+  const PredictedFeatures expected = predict_with_features(
+      [&](const Tensor& x) {
+        const ModelOutput out = model->forward(there.params, there.buffers, x, Mode::eval);
+        return LogitsAndFeatures{out.logits, out.features};
+      },
+      source.test, records, eval_spec("cifar-basic", "half", 8, 8), options);
+
+  const std::int64_t graph_bytes = memory_stats(simt).graph_bytes;
+  int chunks = 0;
+  options.progress = [&](std::int64_t, std::int64_t) {
+    ++chunks;
+    REQUIRE(memory_stats(simt).graph_bytes > graph_bytes);
+  };
+  for (const bool with_features : {true, false}) {
+    const auto got = checkpoint.run(source, source.test, records, with_features, options);
+    REQUIRE(got.predictions.logits == expected.predictions.logits);
+    REQUIRE(got.predictions.labels == expected.predictions.labels);
+    REQUIRE(got.features == (with_features ? expected.features : std::vector<double>()));
+  }
+  REQUIRE(chunks == 6);
+  REQUIRE(memory_stats(simt).graph_bytes == graph_bytes);
 }
 
 TEST_CASE("a checkpoint of another split is refused", "[eval]") {

@@ -54,19 +54,22 @@ TEST_CASE("broadcast_to and sum_to: values against index arithmetic") {
     CHECK(ops::broadcast_to(x, large).to_vector() == repeated);
     // sums of at most 60 terms in another order
     CHECK(relative_error(ops::sum_to(y, small), Tensor::from(sums, small)) <= 1e-14);
+    for (double& value : sums) value *= -1.5;
+    CHECK(relative_error(ops::sum_to(y, small, -1.5), Tensor::from(sums, small)) <= 1e-14);
   }
 }
 
 TEST_CASE("broadcast_to and sum_to: derivatives") {
   for (const auto& [small, large] : cases) {
     INFO(small.str() << " and " << large.str());
-    check_gradients(
-        "broadcast_to",
-        [&](const Tensors& in) { return Tensors{ops::square(ops::broadcast_to(in[0], large))}; },
-        {random_tensor(small, 1)});
+    check_gradients("broadcast_to",
+                    [&](const Tensors& in) {
+                      return Tensors{ops::square(ops::broadcast_to(in[0], large, -1.5))};
+                    },
+                    {random_tensor(small, 1)});
     check_gradients(
         "sum_to",
-        [&](const Tensors& in) { return Tensors{ops::square(ops::sum_to(in[0], small))}; },
+        [&](const Tensors& in) { return Tensors{ops::square(ops::sum_to(in[0], small, -1.5))}; },
         {random_tensor(large, 2)});
   }
 }
@@ -75,6 +78,9 @@ TEST_CASE("equal shapes pass through broadcast_to and sum_to") {
   Tensor x = random_tensor({2, 3}, 1);
   CHECK(ops::broadcast_to(x, {2, 3}).id() == x.id());
   CHECK(ops::sum_to(x, {2, 3}).id() == x.id());
+  const std::vector<double> twice = ops::affine(x, 2).to_vector();
+  CHECK(ops::broadcast_to(x, {2, 3}, 2).to_vector() == twice);
+  CHECK(ops::sum_to(x, {2, 3}, 2).to_vector() == twice);
 }
 
 TEST_CASE("sum and mean are scalars of rank 0") {

@@ -58,6 +58,14 @@ TEMPLATE_TEST_CASE("broadcast and sum_to", "", float, double) {
     // each addition errs by 1e-14 to 6e-14, and they mostly cancel.
     REQUIRE(max_error(sums, expected_sums, 1) <=
             std::max(double(std::numeric_limits<T>::epsilon()), 1e-11));
+    // A scale is one more product.
+    for (T& x : expected) x *= T(-0.3);
+    broadcast<Cpu, T>({}, s, small.data(), spread.data(), -0.3);
+    REQUIRE(same_bits(spread, expected));
+    std::vector<T> scaled(sums.size(), T(9));
+    for (T& x : sums) x *= T(-0.3);
+    sum_to<Cpu, T>({}, s, large.data(), scaled.data(), -0.3);
+    REQUIRE(scaled == sums);  // 0 and -0 are both the sum of nothing
   }
 }
 

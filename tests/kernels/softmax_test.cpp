@@ -127,6 +127,28 @@ TEMPLATE_TEST_CASE("softmax and its log-sum-exp", "", float, double) {
   REQUIRE(std::isnan(nothing[0]));
 }
 
+TEMPLATE_TEST_CASE("softmax_loss_vjp and softmax_loss_jvp: rows scaled, and their products", "",
+                   float, double) {
+  using T = TestType;
+  for (const auto& [rows, classes] :
+       std::vector<std::pair<std::int64_t, std::int64_t>>{{0, 3}, {1, 1}, {37, 11}, {3, 1003}}) {
+    const auto d = random_numbers<T>(rows * classes, 3), t = random_numbers<T>(rows * classes, 4);
+    const auto cotangent = random_numbers<T>(rows, 5);
+    std::vector<T> scaled(d.size(), T(9)), slopes(rows, T(9)), expected_scaled(d.size());
+    Numbers expected(rows, 0.0);
+    for (std::int64_t j = 0; j < rows * classes; ++j) {
+      expected_scaled[j] = cotangent[j / classes] * d[j];
+      expected[j / classes] += double(d[j]) * double(t[j]);
+    }
+    softmax_loss_vjp<Cpu, T>({}, rows, classes, d.data(), cotangent.data(), scaled.data());
+    softmax_loss_jvp<Cpu, T>({}, rows, classes, d.data(), t.data(), slopes.data());
+    REQUIRE(same_bits(scaled, expected_scaled));
+    // Each product of size 1 errs by half a unit of T, and so does the result.
+    REQUIRE(max_error(slopes, expected, 1) <=
+            double(classes) * double(std::numeric_limits<T>::epsilon()));
+  }
+}
+
 TEST_CASE("softmax_loss bits do not depend on threads") {
   const std::int64_t rows = 300, classes = 100;
   const auto z = random_numbers<float>(rows * classes, 8);

@@ -38,11 +38,11 @@ TEMPLATE_TEST_CASE("simt broadcast is that of the CPU bit for bit", "", float, d
     CAPTURE(small_size, large_size);
     const auto small = random_numbers<T>(small_size, 1);
     std::vector<T> expected(static_cast<std::size_t>(large_size));
-    broadcast<Cpu, T>({}, s, small.data(), expected.data());
+    broadcast<Cpu, T>({}, s, small.data(), expected.data(), 0.3);
     for (const int shift : {0, 1}) {  // 1: not aligned to 16 bytes
       const Input<T> in(shifted(small, shift));
       const auto got = in_all_versions<T>("broadcast", expected.size(), shift, [&](T* to) {
-        broadcast<Simt, T>({}, s, in.data() + shift, to);
+        broadcast<Simt, T>({}, s, in.data() + shift, to, 0.3);
       });
       REQUIRE(same_bits(got, expected));
     }
@@ -58,11 +58,11 @@ TEMPLATE_TEST_CASE("simt sum_to", "", float, double) {
     CAPTURE(small_size, large_size);
     const auto large = random_numbers<T>(large_size, 2);
     std::vector<T> expected(static_cast<std::size_t>(small_size));
-    sum_to<Cpu, T>({}, s, large.data(), expected.data());
+    sum_to<Cpu, T>({}, s, large.data(), expected.data(), 0.3);
     const Input<T> in(large);
     const auto check = [&] {
       const auto got = in_all_orders<T>(expected.size(), 0,
-                                        [&](T* to) { sum_to<Simt, T>({}, s, in.data(), to); });
+                                        [&](T* to) { sum_to<Simt, T>({}, s, in.data(), to, 0.3); });
       REQUIRE(max_error(got, expected, 1.0) <=
               std::max(double(std::numeric_limits<T>::epsilon()), 1e-12));
     };

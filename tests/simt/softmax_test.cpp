@@ -154,6 +154,31 @@ TEMPLATE_TEST_CASE("simt softmax_loss: every option at once", "", float, double)
   }
 }
 
+TEMPLATE_TEST_CASE("simt softmax_loss_vjp and softmax_loss_jvp", "", float, double) {
+  using T = TestType;
+  for (const auto& [rows, classes] : kShapes) {
+    CAPTURE(rows, classes);
+    const auto d = random_numbers<T>(rows * classes, 3), t = random_numbers<T>(rows * classes, 4);
+    const auto cotangent = random_numbers<T>(rows, 5);
+    std::vector<T> scaled(d.size()), slopes(static_cast<std::size_t>(rows));
+    softmax_loss_vjp<Cpu, T>({}, rows, classes, d.data(), cotangent.data(), scaled.data());
+    softmax_loss_jvp<Cpu, T>({}, rows, classes, d.data(), t.data(), slopes.data());
+    const Input<T> dlogits(d), tangent(t), by(cotangent);
+    REQUIRE(same_bits(in_all_orders<T>(d.size(), 0,
+                                       [&](T* to) {
+                                         softmax_loss_vjp<Simt, T>({}, rows, classes,
+                                                                   dlogits.data(), by.data(), to);
+                                       }),
+                      scaled));
+    // The same products added in double in another order, then rounded once.
+    const auto got = in_all_orders<T>(slopes.size(), 0, [&](T* to) {
+      softmax_loss_jvp<Simt, T>({}, rows, classes, dlogits.data(), tangent.data(), to);
+    });
+    REQUIRE(max_error(got, slopes, 1) <=
+            std::max(double(std::numeric_limits<T>::epsilon()), 1e-12));
+  }
+}
+
 TEST_CASE("simt softmax_loss writes what is asked for, always the same bits") {
   for (const Shape shape : {Shape{9, 7}, Shape{5, 33}, Shape{2, 700}}) {
     const Case c = case_of(shape, 6);
