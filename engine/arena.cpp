@@ -26,7 +26,6 @@ void* Arena::take(std::size_t bytes) {
   const std::size_t size =
       (std::max<std::size_t>(bytes, 1) + alignment_bytes - 1) / alignment_bytes * alignment_bytes;
   const std::lock_guard lock(mutex_);
-  require(!closed_, "arena: {} bytes asked for after it was closed", bytes);
   const auto best = [&] {
     auto found = free_.end();
     for (auto range = free_.begin(); range != free_.end(); ++range) {
@@ -55,7 +54,6 @@ void Arena::give_back(void* block) {
   require(known != taken_.end(), "arena: a block was given back that it does not have");
   auto [place, size] = known->second;
   taken_.erase(known);
-  if (closed_) return;
   const auto next = free_.find({place.chunk, place.offset + size});
   if (next != free_.end()) {
     size += next->second;
@@ -73,12 +71,6 @@ void Arena::give_back(void* block) {
   free_[{place.chunk, place.offset}] = size;
 }
 
-void Arena::close() {
-  const std::lock_guard lock(mutex_);
-  closed_ = true;
-  free_.clear();
-}
-
 std::int64_t Arena::held_bytes() const {
   const std::lock_guard lock(mutex_);
   std::size_t held = 0;
@@ -91,6 +83,11 @@ Arena::Place Arena::place_of(const void* block) const {
   const auto known = taken_.find(block);
   require(known != taken_.end(), "arena: a block was asked for that it does not have");
   return known->second.place;
+}
+
+bool Arena::has(const void* block) const {
+  const std::lock_guard lock(mutex_);
+  return taken_.contains(block);
 }
 
 }  // namespace ek

@@ -22,10 +22,8 @@ class Arena {
 
   // Aligned to 256 bytes, not initialised.
   void* take(std::size_t bytes);
-  // What was taken before and may be taken again, unless close() came between.
+  // What was taken before and may be taken again.
   void give_back(void* block);
-  // From here on what is given back stays out of use: kernels that were recorded write there.
-  void close();
 
   // Of all chunks, used or not.
   std::int64_t held_bytes() const;
@@ -35,6 +33,8 @@ class Arena {
     bool operator==(const Place&) const = default;
   };
   Place place_of(const void* block) const;
+  // Whether it is a block that is taken.
+  bool has(const void* block) const;
 
  private:
   struct Chunk {
@@ -54,7 +54,6 @@ class Arena {
   std::vector<Chunk> chunks_;
   Ranges free_;
   std::unordered_map<const void*, Taken> taken_;
-  bool closed_ = false;
 };
 
 }  // namespace ek

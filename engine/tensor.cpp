@@ -117,6 +117,10 @@ void Tensor::check_host() const {
 }
 
 const void* Tensor::raw() const {
+  if (impl_->storage->overwritten) {
+    fail("{}: a graph that shares the memory was replayed after the one that wrote it",
+         asked_of(*this, "contents"));
+  }
   return static_cast<const std::byte*>(impl_->storage->memory.get()) +
          impl_->offset * std::int64_t(size_of(dtype()));
 }

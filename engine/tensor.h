@@ -21,7 +21,8 @@ struct Storage {
   Device device;
   std::uint64_t version = 0;
   std::atomic<int> holds{0};
-  Companions companions;  // of the contents of one version
+  bool overwritten = false;  // by a graph that shares the memory (GraphMemory)
+  Companions companions;     // of the contents of one version
 };
 
 // A dense row-major array: a handle that is cheap to copy, whose contents are treated as a value.

@@ -10,9 +10,9 @@ Evaluator::Evaluator(const Task& task, const TrainState& state, ResidentImages t
       model_([&task, &state](const Tensor& x) {
         return LogitsAndFeatures{task.method->inference_logits(state, x), {}};
       }),
-      in_graphs_(in_graphs),
       options_(task.predict_options()) {
   options_.chunk = chunk;
+  if (in_graphs) graphs_.emplace(task.device);
   if (task.device != Device{}) place(train_, task.source.train, std::move(train));
 }
 
@@ -34,7 +34,7 @@ std::vector<double> Evaluator::meta_accuracy() {
 
 void Evaluator::place(std::optional<ResidentPredictor>& on_device, const ImageSet& set,
                       ResidentImages resident) const {
-  on_device.emplace(model_, set, std::move(resident), task_.eval_transform, options_, in_graphs_);
+  on_device.emplace(model_, set, std::move(resident), task_.eval_transform, options_, graphs_);
 }
 
 Predictions Evaluator::predict(const ImageSet& set, std::optional<ResidentPredictor>& on_device,

@@ -10,7 +10,8 @@
 namespace ek {
 
 // Predictions with the state that a task trains, between its steps. On a device the images lie in
-// its memory, and `in_graphs` is as ResidentPredictor has it: a graph per image set.
+// its memory, and with `in_graphs` whole chunks are replays (ResidentPredictor), of a graph per
+// image set, all in the same memory.
 class Evaluator {
  public:
   // Both outlive it. On a device nobody replaces the tensors of `state`: they change in place.
@@ -32,7 +33,7 @@ class Evaluator {
 
   const Task& task_;
   FeatureFunction model_;
-  bool in_graphs_;
+  std::optional<GraphMemory> graphs_;
   PredictOptions options_;
   std::optional<ResidentPredictor> train_, test_;  // a device's
 };

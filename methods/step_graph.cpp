@@ -4,14 +4,16 @@
 
 namespace ek {
 
-StepGraph::StepGraph(Device device, const StepFeed::Layout& layout, const Params& params,
-                     const std::vector<Companions::Key>& packs, const Step& step)
-    : feed_(device, layout), graph_(capture(device, params, packs, step)) {}
+StepGraph::StepGraph(const GraphMemory& memory, const StepFeed::Layout& layout,
+                     const Params& params, const std::vector<Companions::Key>& packs,
+                     const Step& step)
+    : feed_(memory.device(), layout), graph_(capture(memory, params, packs, step)) {}
 
-Graph StepGraph::capture(Device device, const Params& params,
+Graph StepGraph::capture(const GraphMemory& memory, const Params& params,
                          const std::vector<Companions::Key>& packs, const Step& step) {
   drop_packs(params.flat());
-  return Graph::capture(device, [&] {
+  release_free_memory();
+  return Graph::capture(memory, [&] {
     write_packs(params.flat(), packs);
     for (std::int64_t k = 0; k < steps(); ++k) reports_.push_back(step(k, feed_));
   });

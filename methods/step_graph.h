@@ -19,21 +19,22 @@ class StepGraph {
 
   // Captures step(0), step(1), ..., step(layout.steps - 1). The packs of the convolution weights in
   // `params` with the keys `packs` are made first of all, together (engine/weight_packs.h). Errors
-  // are those of Graph::capture.
-  StepGraph(Device device, const StepFeed::Layout& layout, const Params& params,
+  // are those of Graph::capture. What waits in the allocator's pool goes back to the system first:
+  // the graph needs as much in its own memory.
+  StepGraph(const GraphMemory& memory, const StepFeed::Layout& layout, const Params& params,
             const std::vector<Companions::Key>& packs, const Step& step);
 
   std::int64_t steps() const { return feed_.layout().steps; }
   // To be filled for every step before run(), which sends it and replays the graph.
   StepFeed& feed() { return feed_; }
   void run();
-  // Of each step; their numbers are those of the last run.
+  // Of each step; their numbers are those of the last run, and last as GraphMemory has it.
   const std::vector<StepReport>& reports() const { return reports_; }
   const Graph& graph() const { return graph_; }
 
  private:
-  Graph capture(Device device, const Params& params, const std::vector<Companions::Key>& packs,
-                const Step& step);
+  Graph capture(const GraphMemory& memory, const Params& params,
+                const std::vector<Companions::Key>& packs, const Step& step);
 
   StepFeed feed_;
   std::vector<StepReport> reports_;

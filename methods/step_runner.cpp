@@ -16,7 +16,8 @@ StepRunner::StepRunner(const Task& task, TrainState& state, Optimizer& optimizer
       segments_(segments),
       options_(options),
       next_(first_step),
-      on_device_(task.device != Device{}) {
+      on_device_(task.device != Device{}),
+      step_memory_(task.device) {
   require(options.steps_per_graph >= 0 && (on_device_ || options.steps_per_graph == 0),
           "step runner: {} steps to a graph on {}", options.steps_per_graph, task.device.str());
   if (on_device_) images_ = make_resident(task.source.train, task.device);
@@ -124,7 +125,7 @@ void StepRunner::capture(std::optional<StepGraph>& graph, std::int64_t steps) {
   StepFeed::Layout layout{.steps = steps, .batches = {task_.plan.step(0).count}};
   if (task_.has_meta) layout.batches.push_back(task_.meta_stream.batch_size);
   graph.emplace(
-      task_.device, layout, state_.params, packs_, [&](std::int64_t k, const StepFeed& feed) {
+      step_memory_, layout, state_.params, packs_, [&](std::int64_t k, const StepFeed& feed) {
         const Batch train =
             resident_batch(images_, task_.train_stream, feed.records(k, 0), feed.positions(k, 0));
         const Batch meta = task_.has_meta ? resident_batch(images_, task_.meta_stream,

@@ -43,7 +43,7 @@ class StepRunner {
   // the method has to do between steps it does here.
   std::span<const StepResult> advance(std::int64_t at_most);
 
-  // With the state of the last step; graphs as the steps have them.
+  // With the state of the last step; graphs as the steps have them, in other memory.
   Evaluator& evaluator() { return *evaluator_; }
 
   std::int64_t next_step() const { return next_; }
@@ -78,7 +78,8 @@ class StepRunner {
   std::optional<Evaluator> evaluator_;
   std::optional<StepFeed> feed_;  // of eager steps
   std::vector<Companions::Key> packs_;
-  std::optional<StepGraph> several_, single_;
+  GraphMemory step_memory_;
+  std::optional<StepGraph> several_, single_;  // share it
 };
 
 }  // namespace ek

@@ -146,7 +146,7 @@ PredictedFeatures EvalCheckpoint::run(const DataSource& source, const ImageSet& 
   if (device_ == Device{}) {
     return predict_with_features(model, images, records, transform, typed);
   }
-  return ResidentPredictor(model, images, make_resident(images, device_), transform, typed, true)
+  return ResidentPredictor(model, images, make_resident(images, device_), transform, typed, device_)
       .predict(records);
 }
 

@@ -9,12 +9,13 @@ namespace ek {
 
 ResidentPredictor::ResidentPredictor(FeatureFunction model, const ImageSet& images,
                                      ResidentImages resident, const kernels::AugmentSpec& transform,
-                                     const PredictOptions& options, bool in_graphs)
+                                     const PredictOptions& options,
+                                     std::optional<GraphMemory> graphs)
     : model_(std::move(model)),
       images_(images),
       resident_(std::move(resident)),
       options_(options),
-      in_graphs_(in_graphs) {
+      graphs_(std::move(graphs)) {
   spec_.augment = transform;
   spec_.dtype = options.dtype;
 }
@@ -35,12 +36,12 @@ LogitsAndFeatures ResidentPredictor::launch(const Tensor& records) const {
 
 LogitsAndFeatures ResidentPredictor::run(std::span<const std::int64_t> chunk) {
   const std::int64_t count = std::ssize(chunk);
-  if (!in_graphs_ || count != options_.chunk) {
+  if (!graphs_ || count != options_.chunk) {
     return launch(Tensor::from(chunk, {count}).to(options_.device));
   }
   if (!graph_) {
     feed_.emplace(options_.device, StepFeed::Layout{.counts = 0, .numbers = 0, .batches = {count}});
-    graph_ = Graph::capture(options_.device, [&] { outputs_ = launch(feed_->records(0, 0)); });
+    graph_ = Graph::capture(*graphs_, [&] { outputs_ = launch(feed_->records(0, 0)); });
   }
   feed_->set_batch(0, 0, chunk, chunk);
   feed_->send();

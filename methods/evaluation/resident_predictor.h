@@ -11,16 +11,16 @@
 namespace ek {
 
 // Predictions for an image set that lies in the memory of a device. Nothing but indices goes there:
-// batches are made on the device, and with `in_graphs` whole chunks (PredictOptions) are replays of
-// one graph, captured when first wanted, batch, forward pass and all; what is left over runs op by
-// op. The bits are those of predict_with_features on that device in both ways.
+// batches are made on the device, and given memory for graphs, whole chunks (PredictOptions) are
+// replays of one, captured when first wanted, batch, forward pass and all; what is left over runs
+// op by op. The bits are those of predict_with_features on that device in both ways.
 class ResidentPredictor {
  public:
   // `resident` are the resident images of `images`, on options.device; `images` outlives this.
   // `model` does nothing but launches (docs/graphs.md). What it reads keeps its addresses.
   ResidentPredictor(FeatureFunction model, const ImageSet& images, ResidentImages resident,
                     const kernels::AugmentSpec& transform, const PredictOptions& options,
-                    bool in_graphs);
+                    std::optional<GraphMemory> graphs);
 
   // Logits, labels and, where the model gives them, features of `records`, in that order. Error
   // where one of them is no record of the set, and those of ek::predict.
@@ -35,7 +35,7 @@ class ResidentPredictor {
   ResidentImages resident_;
   StreamSpec spec_;  // how a chunk is made
   PredictOptions options_;
-  bool in_graphs_;
+  std::optional<GraphMemory> graphs_;
   std::optional<StepFeed> feed_;
   LogitsAndFeatures outputs_;  // what a replay writes
   std::optional<Graph> graph_;

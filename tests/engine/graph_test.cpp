@@ -89,7 +89,7 @@ TEST_CASE("a capture refuses by name what no graph can hold", "[graph]") {
         "graph: 64 bytes of pinned memory during capture");
   Graph graph = Graph::capture(simt, [&] { ops::neg(x); });
   CHECK(refusal([&] { graph.replay(); }) == "graph: a replay during capture");
-  CHECK(error_of([] { Graph::capture({}, [] {}); }) ==
+  CHECK(error_of([] { Graph::capture(Device{}, [] {}); }) ==
         "graph: the cpu has no graphs; simt and cuda have");
   // The host's own numbers are no concern of the device.
   CHECK(refusal([&] { CHECK(ops::sum(host).item() == 6); }) == "");
@@ -145,6 +145,52 @@ TEST_CASE("two graphs and eager work do not touch each other's memory", "[graph]
   }
   CHECK(memory_stats().graph_bytes == before.graph_bytes);
   CHECK(memory_stats().live_total_bytes == before.live_total_bytes);
+}
+
+TEST_CASE("graphs that share memory hold what the largest needs", "[graph]") {
+  if (!has_simt()) return;
+  const bool poisoned_before = poison_freed_memory(true);
+  const auto before = memory_stats();
+  {
+    const std::int64_t count = 200'000;  // three of them at a time: several chunks
+    const Tensor x = Tensor::full({count}, 2, DType::float32, simt);
+    const auto work = [&](double scale) {
+      const Tensor inner = ops::affine(x, scale);
+      return ops::sum(ops::mul(ops::square(inner), inner));
+    };
+    const GraphMemory memory(simt);
+    Tensor y, z, other;
+    Graph one = Graph::capture(memory, [&] { y = work(1); });
+    const std::int64_t held = memory.held_bytes();
+    CHECK(held >= 3 * 4 * count);
+    Graph two = Graph::capture(memory, [&] { z = work(2); });
+    CHECK(memory.held_bytes() == held);
+    CHECK(one.memory_bytes() == held);
+    CHECK(memory_stats().graph_bytes - before.graph_bytes == held);
+    Graph alone = Graph::capture(simt, [&] { other = work(2); });
+    CHECK(memory_stats().graph_bytes - before.graph_bytes == held + alone.memory_bytes());
+
+    alone.replay();
+    const Values expected_y{8.0 * double(count)}, expected_z = other.to_vector();
+    for (int i = 0; i < 2; ++i) {
+      one.replay();
+      CHECK(y.to_vector() == expected_y);
+      if (i > 0) {
+        CHECK(error_of([&] { z.item(); }) ==
+              "contents of float32 []: a graph that shares the memory was replayed after the one "
+              "that wrote it");
+        CHECK(contains(error_of([&] { ops::neg(z); }), "a graph that shares the memory"));
+      }
+      two.replay();
+      two.replay();
+      CHECK(z.to_vector() == expected_z);
+      CHECK(contains(error_of([&] { y.item(); }), "a graph that shares the memory"));
+      CHECK(other.to_vector() == expected_z);
+    }
+  }
+  CHECK(memory_stats().graph_bytes == before.graph_bytes);
+  CHECK(memory_stats().live_total_bytes == before.live_total_bytes);
+  poison_freed_memory(poisoned_before);
 }
 
 TEST_CASE("what a graph uses and the host lets go of stays", "[graph]") {

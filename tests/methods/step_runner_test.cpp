@@ -154,6 +154,28 @@ TEST_CASE("the steps of a graph keep the weight packs that are made at its start
   CHECK(graphs[0]->counts().kernels - 1 == 3 * (graphs[1]->counts().kernels - 1));
 }
 
+TEST_CASE("the two graphs of steps share their memory", "[simt][steps]") {
+  if (!has_simt()) return;
+  const TempDir dir;
+  const Task task(recipe_of("supervised"), tiny_data(dir), Precision::float32, simt);
+  TrainState state = task.initial_state();
+  Sgd sgd(task.recipe.optimizer());
+  const auto segments = optimizer_segments(state.params, 1e-4, {});
+  const std::int64_t before = memory_stats(simt).graph_bytes;
+  StepRunner runner(task, state, sgd, segments, 0, {.steps_per_graph = 2});
+  runner.advance(1);  // eager
+  const StepReport of_two = runner.advance(2).back().report;
+  REQUIRE(std::isfinite(of_two.at(0).second()));
+  const std::int64_t held = memory_stats(simt).graph_bytes - before;
+  REQUIRE(held > 0);
+  CHECK(std::isfinite(runner.advance(1).back().report.at(0).second()));
+  REQUIRE(runner.graphs().size() == 2);
+  CHECK(memory_stats(simt).graph_bytes - before == held);
+  CHECK(contains(error_of([&] { of_two.at(0).second(); }), "a graph that shares the memory"));
+  CHECK(std::isfinite(runner.advance(2).back().report.at(0).second()));
+  CHECK(std::isfinite(of_two.at(0).second()));  // the same tensor, written anew
+}
+
 TEST_CASE("evaluation in graphs has the bits of eager evaluation on host images", "[simt][steps]") {
   if (!has_simt()) return;
   const TempDir dir;
