@@ -1,9 +1,9 @@
 #pragma once
 // norm_conv (kernels/norm_conv.h) in the fewest passes over the images. Forward and tangent are
-// one: the convolution normalises what it reads and takes the statistics of what it writes, which a
-// second, small kernel merges. The cotangents are two: backward data, with the derivatives of the
-// statistics on one side and of the activation on the other, and the weight gradient; a third,
-// small kernel finishes the sums of both.
+// one: the convolution normalises what it reads and takes the statistics of what it writes. The
+// cotangents are two: backward data, with the derivatives of the statistics on one side and of the
+// activation on the other, and the weight gradient. Each is one launch: whatever its tiles leave of
+// a channel or a weight is merged by the last block.
 #include "kernels/cuda/conv_weights.h"
 #include "kernels/cuda/primitives.cuh"
 #include "kernels/norm_conv.h"
@@ -56,13 +56,12 @@ void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormCo
                          const NormConvGradients<T>& gradients, Workspace workspace);
 
 // What of it is the weight gradient of an activation that was not kept: the version mma of
-// conv2d_backward_weights, its workspace with it, which computes the activation where it reads y;
-// but for the sum over its splits. For shapes that fuses_norm_weights names.
+// conv2d_backward_weights, its workspace with it, which computes the activation where it reads y.
+// For shapes that fuses_norm_weights names.
 template <class T>
 bool fuses_norm_weights(const Conv2dShape& shape);
 template <class T>
-SplitSum norm_backward_weights(Stream stream, const NormConvShape& shape,
-                               const NormConvInput<T>& input, const T* dout, float* dweight,
-                               Workspace workspace);
+void norm_backward_weights(Stream stream, const NormConvShape& shape, const NormConvInput<T>& input,
+                           const T* dout, float* dweight, Workspace workspace);
 
 }  // namespace ek::kernels::EK_TARGET

@@ -2,9 +2,8 @@
 // prologue and the epilogue of conv_norm_vjp.cuh, and the weight gradient.
 #include "kernels/cuda/conv_norm.h"
 
-#include "kernels/cuda/conv_norm_merge.cuh"
+#include "kernels/cuda/conv_norm_host.cuh"
 #include "kernels/cuda/conv_norm_run.cuh"
-#include "kernels/cuda/conv_weights_sum.cuh"
 #include "kernels/cuda/scratch.h"
 
 namespace ek::kernels::EK_TARGET {
@@ -18,36 +17,6 @@ ConvProblem backward_problem(const Conv2dShape& s, const T* dout, const T* dy) {
 template <class T>
 HaloPlan backward_plan(const Conv2dShape& s) {
   return halo_plan<T>(backward_problem<T>(s, nullptr, nullptr), 1);
-}
-
-std::int64_t bytes_of_pairs(std::int64_t tiles, std::int64_t channels) {
-  return std::int64_t(pairs_bytes(tiles, channels));
-}
-
-// From the sums of g and of g (y - mean), as norm_act_vjp has it.
-struct MergeCotangentSums : MergeSums {
-  const float *var, *gamma;
-  double eps;
-  float *dmean, *dvar, *dgamma, *dbeta;
-
-  __device__ void finish(int c, double, const double (&sums)[2]) const {
-    const double r = 1 / std::sqrt(double(var[c]) + eps);
-    const double scale = double(gamma[c]) * r, of_gamma = r * sums[1];
-    dbeta[c] = float(sums[0]);
-    dgamma[c] = float(of_gamma);
-    dmean[c] = float(-scale * sums[0]);
-    dvar[c] = float(-0.5 * scale * r * of_gamma);
-  }
-};
-
-// What both passes left, in one launch: the first blocks merge the tiles' sums, a warp a channel,
-// and the others add up the weight gradient.
-__global__ void __launch_bounds__(kSumBlock)
-    finish_vjp(std::int64_t tiles, TilePairs pairs, MergeCotangentSums rule, int merging,
-               SplitSum sum) {
-  const int block = int(blockIdx.x);
-  if (block >= merging) return add_splits(sum, block - merging);
-  merge_channel(tiles, pairs, rule, block * (kSumBlock / 32) + int(threadIdx.x) / 32);
 }
 
 }  // namespace
@@ -64,7 +33,7 @@ template <class T>
 std::size_t fused_norm_conv_vjp_workspace_bytes(const NormConvShape& shape) {
   const Conv2dShape& s = shape.conv;
   return padded_bytes<T>(s.output_size()) +
-         padded_bytes<unsigned char>(bytes_of_pairs(backward_plan<T>(s).tiles(), s.in_c)) +
+         padded_bytes<TilePair>(backward_plan<T>(s).tiles() * s.in_c) +
          backward_weights_workspace_bytes<T>(s);
 }
 
@@ -85,10 +54,7 @@ void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormCo
   Scratch scratch(workspace, "norm_conv_vjp, fused: a larger workspace expected");
   const bool statistics = cotangents.dout_mean != nullptr;
   T* const stored = statistics ? scratch.take<T>(s.output_size()) : nullptr;
-  const std::int64_t tiles = backward_plan<T>(s).tiles();
-  const std::int64_t bytes = bytes_of_pairs(tiles, s.in_c);
-  const TilePairs pairs =
-      pairs_in({scratch.take<unsigned char>(bytes), std::size_t(bytes)}, tiles, s.in_c);
+  const TilePairs pairs{scratch.take<TilePair>(backward_plan<T>(s).tiles() * s.in_c), int(s.in_c)};
 
   ConvProblem p = backward_problem<T>(s, cotangents.dout, gradients.dy);
   const StatsPrologue<T> prologue{statistics ? saved.out : nullptr,
@@ -100,20 +66,6 @@ void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormCo
   p.in_vectors = p.in_vectors && aligned_to_16(prologue.out, stored);
   const bool vectors = p.out_vectors && aligned_to_16(input.y, input.shortcut, saved.act,
                                                       cotangents.dact, gradients.dshortcut);
-  with_atom<T>(s.products, [&](auto atom) {
-    norm_convolve_vjp<decltype(atom)>(
-        stream, p, {source_of(cotangents.dout, weight), {}, 1}, gradients.dy, prologue,
-        ActivationEpilogue<T>{pairs, input, saved.act, cotangents.dact, gradients.dy,
-                              gradients.dshortcut, float(shape.eps), shape.relu, vectors});
-  });
-
-  const T* dout = statistics ? stored : cotangents.dout;
-  const SplitSum sum = saved.act ? backward_weights_to_sum<T>(stream, s, saved.act, dout,
-                                                              gradients.dweight, scratch.rest())
-                                 : norm_backward_weights<T>(stream, shape, input, dout,
-                                                            gradients.dweight, scratch.rest());
-  constexpr int warps = kSumBlock / 32;
-  const int merging = (pairs.channels + warps - 1) / warps;
   const MergeCotangentSums rule{{},
                                 input.var,
                                 input.gamma,
@@ -122,8 +74,20 @@ void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormCo
                                 gradients.dvar,
                                 gradients.dgamma,
                                 gradients.dbeta};
-  launch<&finish_vjp>({dim3(unsigned(merging) + blocks_of(sum)), dim3(kSumBlock), 0, stream}, tiles,
-                      pairs, rule, merging, sum);
+  with_atom<T>(s.products, [&](auto atom) {
+    norm_convolve_vjp<decltype(atom)>(
+        stream, p, {source_of(cotangents.dout, weight), {}, 1}, gradients.dy, prologue,
+        ActivationEpilogue<T>{pairs, rule, input, saved.act, cotangents.dact, gradients.dy,
+                              gradients.dshortcut, float(shape.eps), shape.relu, vectors});
+  });
+
+  const T* dout = statistics ? stored : cotangents.dout;
+  if (saved.act) {
+    conv2d_backward_weights<Backend, T>(stream, s, saved.act, dout, gradients.dweight,
+                                        scratch.rest());
+  } else {
+    norm_backward_weights<T>(stream, shape, input, dout, gradients.dweight, scratch.rest());
+  }
 }
 
 template decltype(fuses_norm_conv_vjp<float>) fuses_norm_conv_vjp<float>;

@@ -50,18 +50,36 @@ struct StatsPrologue {
   }
 };
 
+// From the sums of g and of g (y - mean), as norm_act_vjp has it.
+struct MergeCotangentSums : MergeSums {
+  const float *var, *gamma;
+  double eps;
+  float *dmean, *dvar, *dgamma, *dbeta;
+
+  __device__ void finish(int c, double, const double (&sums)[2]) const {
+    const double r = 1 / std::sqrt(double(var[c]) + eps);
+    const double scale = double(gamma[c]) * r, of_gamma = r * sums[1];
+    dbeta[c] = float(sums[0]);
+    dgamma[c] = float(of_gamma);
+    dmean[c] = float(-scale * sums[0]);
+    dvar[c] = float(-0.5 * scale * r * of_gamma);
+  }
+};
+
 // With d the gradient of the activation that the tile holds, rounded to T:
 //
 //   g = mask (d + dact)     mask = act > 0 (1 without ReLU), act as stored
 //   dshortcut = g     dy = gamma g / sqrt(var + eps)
 //
-// and of each channel the sums of g and of g (y - mean) over the tile, from which finish_vjp makes
-// the cotangents of mean, var, gamma and beta. A thread stays with its piece of channels: it sums
-// in registers over its pixels, in order; then come the lanes of a warp, in a tree, and the warps.
+// and of each channel the sums of g and of g (y - mean) over the tile, from which the last block
+// makes the cotangents of mean, var, gamma and beta. A thread stays with its piece of channels: it
+// sums in registers over its pixels, in order; then come the lanes of a warp, in a tree, and the
+// warps.
 template <class T>
 struct ActivationEpilogue : TilePairs {
   static constexpr bool kIdentity = false, kStores = true;
   static constexpr int kMostChannels = 32;  // of a tile
+  MergeCotangentSums rule;
   NormConvInput<T> input;
   const T* act;   // null: computed again from y
   const T* dact;  // null: zero
@@ -174,6 +192,7 @@ struct ActivationEpilogue : TilePairs {
       total[1] += sums.second[i * kMostChannels + own];
     }
     store(tile, total[0], total[1]);
+    merge(tile, rule);
   }
 };
 

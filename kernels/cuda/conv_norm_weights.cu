@@ -55,17 +55,16 @@ bool fuses_norm_weights(const Conv2dShape& shape) {
 }
 
 template <class T>
-SplitSum norm_backward_weights(Stream stream, const NormConvShape& shape,
-                               const NormConvInput<T>& input, const T* dout, float* dweight,
-                               Workspace workspace) {
+void norm_backward_weights(Stream stream, const NormConvShape& shape, const NormConvInput<T>& input,
+                           const T* dout, float* dweight, Workspace workspace) {
   const auto run = [&]<class Product>() {
-    return run_mma<Product>(stream, shape.conv, input.y, dout, dweight, workspace,
-                            NormWindowPrologue<T>{input, float(shape.eps), shape.relu},
-                            aligned_to_16(input.shortcut));
+    run_mma<Product>(stream, shape.conv, input.y, dout, dweight, workspace,
+                     NormWindowPrologue<T>{input, float(shape.eps), shape.relu},
+                     aligned_to_16(input.shortcut));
   };
-  return shape.conv.products == FloatProducts::tf32
-             ? run.template operator()<typename Products<T>::Rounded>()
-             : run.template operator()<typename Products<T>::Exact>();
+  shape.conv.products == FloatProducts::tf32
+      ? run.template operator()<typename Products<T>::Rounded>()
+      : run.template operator()<typename Products<T>::Exact>();
 }
 
 template decltype(fuses_norm_weights<float>) fuses_norm_weights<float>;

@@ -6,8 +6,9 @@
 // (the halo), so that x is read once for all taps: a tap is another offset into the halo. Tiles
 // arrive by asynchronous copies, the next one while this one is multiplied. The sums stay in
 // registers over the block's whole share of the tiles; then the warps that took other pixels of the
-// same sums are added in order, and each split of the pixels writes its own partial gradient.
-// Beyond the image, and beyond the channels, the tiles hold zeros.
+// same sums are added in order. Where the pixels are split, each split leaves its sums in the
+// workspace, and the last blocks add them up (conv_weights_sum.cuh). Beyond the image, and beyond
+// the channels, the tiles hold zeros.
 //
 // What the windows are of may be computed where x is loaded, by a prologue as small as this one:
 //
@@ -21,8 +22,7 @@
 //
 // which replaces N neighbouring channels, from the block's channel `column` on, of the pixel of x
 // at element `at`. Zeros beyond the image do not pass through it.
-#include "kernels/cuda/conv_weights_plan.cuh"
-#include "kernels/cuda/packs.cuh"
+#include "kernels/cuda/conv_weights_sum.cuh"
 
 namespace ek::kernels::EK_TARGET {
 namespace {
@@ -43,11 +43,29 @@ template <class Block>
 struct GradientShare {
   int set, row, channel, tap;  // the first of each
 
-  __device__ explicit GradientShare(const GradientPlan& p)
-      : set(int(blockIdx.z) / p.row_blocks),
-        row(int(blockIdx.z) % p.row_blocks * Block::rows),
-        channel(int(blockIdx.y) / p.tap_blocks * Block::channels),
-        tap(int(blockIdx.y) % p.tap_blocks * Block::taps) {}
+  __device__ GradientShare(const GradientPlan& p, const BlockPlace& block)
+      : set(int(block.z) / p.row_blocks),
+        row(int(block.z) % p.row_blocks * Block::rows),
+        channel(int(block.y) / p.tap_blocks * Block::channels),
+        tap(int(block.y) % p.tap_blocks * Block::taps) {}
+
+  // Stores the i-th sum of a lane of a warp where the gradient has it, or nowhere: it is beyond the
+  // channels or taps, or joins two groups.
+  __device__ __forceinline__ void store(const GradientPlan& p, int warp, int lane, int i, float sum,
+                                        float* dweight) const {
+    const int g = lane / 4, t = lane % 4;
+    const int r = i / 4 / (Block::octets * Block::taps),
+              column = i / 4 % (Block::octets * Block::taps);
+    const int of_row = row + (warp * Block::row_tiles + r) * 16 + g + i % 4 / 2 * 8;
+    const int of_channel = channel + column / Block::taps * 8 + 2 * t + i % 2;
+    const int of_tap = tap + column % Block::taps;
+    if (of_tap >= p.taps || of_row >= p.set_out || of_channel >= p.set_in ||
+        of_row / p.group_out != of_channel / p.group_in) {
+      return;
+    }
+    dweight[(std::int64_t(set * p.set_out + of_row) * p.taps + of_tap) * p.group_in +
+            of_channel % p.group_in] = sum;
+  }
 };
 
 // One thread's part of a tile: visit(run, column, to, tensor, from, valid) for runs of N elements,
@@ -211,16 +229,15 @@ __device__ void add_warps(float* shared,
   }
 }
 
-// partials [splits, weights]
-template <class Product, class Block, class Prologue>
-__global__ void __launch_bounds__(Block::threads)
-    gradient_mma(GradientPlan p, const typename Product::Element* x,
-                 const typename Product::Element* dy, float* partials, Prologue prologue) {
-  using T = typename Product::Element;
+// All that the block at `block` has to do. Grid: x splits, y channels and taps, z sets and rows.
+template <class Product, class Block, class Prologue, class T = typename Product::Element>
+__device__ __forceinline__ void add_share(const GradientPlan& p, const T* x, const T* dy,
+                                          float* partials, float* dweight, const Prologue& prologue,
+                                          const BlockPlace& block) {
   PixelOffsets& offsets = shared_memory<PixelOffsets>();
   T* const shared = reinterpret_cast<T*>(&offsets + 1);
   const int buffer_size = p.halo_h * p.halo_w * Block::channel_pitch + p.depth * Block::row_pitch;
-  const GradientShare<Block> share(p);
+  const GradientShare<Block> share(p, block);
   for (int i = int(threadIdx.x); i < p.depth; i += Block::threads) {
     const int h = i / p.tile_w * p.stride_h / p.step_h, w = i % p.tile_w * p.stride_w / p.step_w;
     offsets.of_pixel[i] = i < p.tile_h * p.tile_w ? (h * p.halo_w + w) * Block::channel_pitch : 0;
@@ -241,7 +258,7 @@ __global__ void __launch_bounds__(Block::threads)
   }
 
   float sums[Block::row_tiles][Block::octets * Block::taps][4] = {};
-  const std::int64_t split = blockIdx.x;
+  const std::int64_t split = block.x;
   const std::int64_t begin = p.tiles * split / p.splits, end = p.tiles * (split + 1) / p.splits;
   fetch<Block>(p, share, begin, x, dy, shared);
   for (std::int64_t tile = begin; tile < end; ++tile) {
@@ -258,24 +275,38 @@ __global__ void __launch_bounds__(Block::threads)
     __syncthreads();
   }
   add_warps<Block>(reinterpret_cast<float*>(shared), sums);
-  const int warp = int(threadIdx.x) / 32, g = int(threadIdx.x) % 32 / 4, t = int(threadIdx.x) % 4;
-  if (warp >= Block::row_warps) return;
+
+  const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32;
+  const bool has_sums = warp < Block::row_warps;
+  const SplitPartials<Block> of_split(partials, p.splits, block);
+  const auto for_sums = [&](auto visit) {
 #pragma unroll
-  for (int i = 0; i < Block::sums; ++i) {
-    const int r = i / 4 / (Block::octets * Block::taps),
-              column = i / 4 % (Block::octets * Block::taps);
-    const int row = share.row + (warp * Block::row_tiles + r) * 16 + g + i % 4 / 2 * 8;
-    const int channel = share.channel + column / Block::taps * 8 + 2 * t + i % 2;
-    const int tap = share.tap + column % Block::taps;
-    if (tap >= p.taps || row >= p.set_out || channel >= p.set_in ||
-        row / p.group_out != channel / p.group_in) {
-      continue;
+    for (int i = 0; i < Block::sums; ++i) {
+      visit(i, sums[i / 4 / (Block::octets * Block::taps)][i / 4 % (Block::octets * Block::taps)]
+                   [i % 4]);
     }
-    const std::int64_t at =
-        (std::int64_t(share.set * p.set_out + row) * p.taps + tap) * p.group_in +
-        channel % p.group_in;
-    partials[split * p.weights + at] = sums[r][column][i % 4];
+  };
+  if (p.splits == 1) {
+    if (has_sums) {
+      for_sums([&](int i, float sum) { share.store(p, warp, lane, i, sum, dweight); });
+    }
+    return;
   }
+  if (has_sums) {
+    float* const own = of_split.at(int(split)) + warp * Block::sums * 32 + lane;
+    for_sums([&](int i, float sum) { own[i * 32] = sum; });
+  }
+  of_split.add_up(int(split), [&](int i, float sum) {
+    share.store(p, i / 32 / Block::sums, i % 32, i / 32 % Block::sums, sum, dweight);
+  });
+}
+
+template <class Product, class Block, class Prologue>
+__global__ void __launch_bounds__(Block::threads)
+    gradient_mma(GradientPlan p, const typename Product::Element* x,
+                 const typename Product::Element* dy, float* partials, float* dweight,
+                 Prologue prologue) {
+  add_share<Product, Block>(p, x, dy, partials, dweight, prologue, BlockPlace::in_grid());
 }
 
 }  // namespace

@@ -207,6 +207,7 @@ TEMPLATE_TEST_CASE("simt norm_conv cotangents in two passes equal their parts", 
     on({5, 4, 4, 64, 72, 1, 1}, {.shortcut = true, .kept = false});
     on({2, 5, 5, 16, 8, 3, 3, 1, 1, 1, 1, 2}, {.kept = false});
     on({1, 6, 5, 4, 17, 3, 5, 1, 1, 0, 2}, {.kept = false, .shift = 1});
+    on({1, 17, 3, 70, 70, 1, 1, 1, 1, 0, 0, 70}, {.dact = false});  // many tiles of channels
   }
 }
 
