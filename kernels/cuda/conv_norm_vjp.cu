@@ -1,9 +1,9 @@
-// The fused norm_conv_vjp: conv_norm.h. Its kernels are conv_halo.cuh, run backward with the
-// prologue and the epilogue of conv_norm_vjp.cuh, and the weight gradient.
+// norm_conv_vjp, fused and joined: conv_norm.h. The kernels are conv_halo.cuh, run backward with
+// the prologue and the epilogue of conv_norm_vjp.cuh, and the weight gradient.
 #include "kernels/cuda/conv_norm.h"
 
 #include "kernels/cuda/conv_norm_host.cuh"
-#include "kernels/cuda/conv_norm_run.cuh"
+#include "kernels/cuda/conv_norm_joined.cuh"
 #include "kernels/cuda/scratch.h"
 
 namespace ek::kernels::EK_TARGET {
@@ -30,6 +30,13 @@ bool fuses_norm_conv_vjp(const NormConvShape& shape) {
 }
 
 template <class T>
+bool joins_norm_conv_vjp(const NormConvShape& shape) {
+  return fuses_norm_conv_vjp<T>(shape) &&
+         with_joined<typename Products<T>::Exact>(shape.conv, backward_plan<T>(shape.conv),
+                                                  ServedByAny());
+}
+
+template <class T>
 std::size_t fused_norm_conv_vjp_workspace_bytes(const NormConvShape& shape) {
   const Conv2dShape& s = shape.conv;
   return padded_bytes<T>(s.output_size()) +
@@ -41,7 +48,7 @@ template <class T>
 void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormConvInput<T>& input,
                          const NormConvSaved<T>& saved, ConvPack weight,
                          const NormConvCotangents<T>& cotangents,
-                         const NormConvGradients<T>& gradients, Workspace workspace) {
+                         const NormConvGradients<T>& gradients, bool joined, Workspace workspace) {
   const Conv2dShape& s = shape.conv;
   check_shape(s, "norm_conv_vjp");
   require_argument(gradients.dy != nullptr,
@@ -51,9 +58,13 @@ void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormCo
                    "norm_conv_vjp, fused: a shape that fuses_norm_conv_vjp names expected, for a "
                    "stride of",
                    s.stride_h);
+  require_argument(!joined || joins_norm_conv_vjp<T>(shape),
+                   "norm_conv_vjp, joined: a shape that joins_norm_conv_vjp names expected, for a "
+                   "kernel of so many rows",
+                   s.kernel_h);
   Scratch scratch(workspace, "norm_conv_vjp, fused: a larger workspace expected");
   const bool statistics = cotangents.dout_mean != nullptr;
-  T* const stored = statistics ? scratch.take<T>(s.output_size()) : nullptr;
+  T* const stored = statistics && !joined ? scratch.take<T>(s.output_size()) : nullptr;
   const TilePairs pairs{scratch.take<TilePair>(backward_plan<T>(s).tiles() * s.in_c), int(s.in_c)};
 
   ConvProblem p = backward_problem<T>(s, cotangents.dout, gradients.dy);
@@ -74,13 +85,32 @@ void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormCo
                                 gradients.dvar,
                                 gradients.dgamma,
                                 gradients.dbeta};
+  const ConvSources<T> sources{source_of(cotangents.dout, weight), {}, 1};
+  const ActivationEpilogue<T> epilogue{pairs,
+                                       rule,
+                                       input,
+                                       saved.act,
+                                       cotangents.dact,
+                                       gradients.dy,
+                                       gradients.dshortcut,
+                                       float(shape.eps),
+                                       shape.relu,
+                                       vectors};
+  if (joined) {
+    const bool kept = saved.act != nullptr;
+    const JoinedWeights<T> weights{kept ? saved.act : input.y,
+                                   cotangents.dout,
+                                   {{input, float(shape.eps), shape.relu}, kept},
+                                   gradients.dweight};
+    with_atom<T>(s.products, [&](auto atom) {
+      norm_convolve_joined<decltype(atom)>(stream, s, p, sources, gradients.dy, prologue, epilogue,
+                                           weights, scratch.rest());
+    });
+    return;
+  }
   with_atom<T>(s.products, [&](auto atom) {
-    norm_convolve_vjp<decltype(atom)>(
-        stream, p, {source_of(cotangents.dout, weight), {}, 1}, gradients.dy, prologue,
-        ActivationEpilogue<T>{pairs, rule, input, saved.act, cotangents.dact, gradients.dy,
-                              gradients.dshortcut, float(shape.eps), shape.relu, vectors});
+    norm_convolve_vjp<decltype(atom)>(stream, p, sources, gradients.dy, prologue, epilogue);
   });
-
   const T* dout = statistics ? stored : cotangents.dout;
   if (saved.act) {
     conv2d_backward_weights<Backend, T>(stream, s, saved.act, dout, gradients.dweight,
@@ -92,6 +122,8 @@ void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormCo
 
 template decltype(fuses_norm_conv_vjp<float>) fuses_norm_conv_vjp<float>;
 template decltype(fuses_norm_conv_vjp<bf16>) fuses_norm_conv_vjp<bf16>;
+template decltype(joins_norm_conv_vjp<float>) joins_norm_conv_vjp<float>;
+template decltype(joins_norm_conv_vjp<bf16>) joins_norm_conv_vjp<bf16>;
 template decltype(fused_norm_conv_vjp_workspace_bytes<float>)
     fused_norm_conv_vjp_workspace_bytes<float>;
 template decltype(fused_norm_conv_vjp_workspace_bytes<bf16>)

@@ -8,7 +8,7 @@ namespace ek::kernels::EK_TARGET {
 
 // dout + dmean / rows + 2 dvar (out - mean) / rows, as channel_stats_vjp computes and rounds it;
 // dout alone where the statistics have no cotangent. Its owner stores it where `stored` is not
-// null, for the weight gradient to read.
+// null, for a weight gradient in a launch of its own to read.
 template <class T>
 struct StatsPrologue {
   static constexpr bool kIdentity = false;
@@ -39,14 +39,17 @@ struct StatsPrologue {
   __device__ void operator()(const Channels<N>& of, Pack<T, N>& values, std::int64_t at, int,
                              bool owned) const {
     if (out == nullptr) return;
-    const Pack<T, N> of_out = load_pack<N>(out + at);
+    add(of, values, load_pack<N>(out + at));
+    if (owned && stored) store_pack<N>(stored + at, values);
+  }
+  template <int N>
+  __device__ static void add(const Channels<N>& of, Pack<T, N>& values, const Pack<T, N>& of_out) {
 #pragma unroll
     for (int i = 0; i < N; ++i) {
       const float v = widened(values.values[i]) +
                       (of.constant[i] + of.slope[i] * (widened(of_out.values[i]) - of.mean[i]));
       values.values[i] = narrowed<T>(v);
     }
-    if (owned && stored) store_pack<N>(stored + at, values);
   }
 };
 

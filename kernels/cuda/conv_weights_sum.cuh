@@ -43,32 +43,41 @@ struct SplitPartials {
       add_group(group);
     }
     if (!last_of(tickets + kSplitGroups, unsigned(groups))) return;
-#pragma unroll 2
-    for (int i = int(threadIdx.x); i < Block::elements; i += Block::threads) {
-      float sum = 0;
+#pragma unroll 1
+    for (int i = first(); i < Block::elements; i += kStep) {
+      Four sum = {};
 #pragma unroll
       for (int group = 0; group < kSplitGroups; ++group) {
-        if (group < groups) sum += at(group)[i];
+        if (group < groups) add(sum, load_pack<4>(at(group) + i));
       }
-      visit(i, sum);
+#pragma unroll
+      for (int j = 0; j < 4; ++j) visit(i + j, sum.values[j]);
     }
   }
 
  private:
+  // Four elements a thread and access.
+  using Four = Pack<float, 4>;
+  static constexpr int kStep = Block::threads * 4;
+  static_assert(Block::elements % 4 == 0);
+  __device__ static int first() {
+    return int(threadIdx.x) * 4;
+  }
+  __device__ static void add(Four& sum, const Four& more) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) sum.values[j] += more.values[j];
+  }
+
   // The sum of a group's splits, in the place of its first one.
   __device__ __forceinline__ void add_group(int group) const {
-    constexpr int N = 4;
-    static_assert(Block::elements % N == 0);
 #pragma unroll 1
-    for (int i = int(threadIdx.x) * N; i < Block::elements; i += Block::threads * N) {
-      Pack<float, N> sum = {};
-#pragma unroll 8
+    for (int i = first(); i < Block::elements; i += kStep) {
+      Four sum = {};
+#pragma unroll 8  // loads on their way together
       for (int split = group; split < splits; split += kSplitGroups) {
-        const Pack<float, N> more = load_pack<N>(at(split) + i);
-#pragma unroll
-        for (int j = 0; j < N; ++j) sum.values[j] += more.values[j];
+        add(sum, load_pack<4>(at(split) + i));
       }
-      store_pack<N>(at(group) + i, sum);
+      store_pack<4>(at(group) + i, sum);
     }
   }
 };

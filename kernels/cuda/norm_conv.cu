@@ -3,6 +3,7 @@
 //          them lies in the workspace as whole tensors
 //   fused  forward and jvp in one pass over the images, vjp in two, conv_norm.h; float and bf16, by
 //          default where that serves (vjp: not where dweight alone is wanted, nor at stride 2)
+//   joined of vjp alone: both passes in one launch, by default where that serves
 #include "kernels/norm_conv.h"
 
 #include <algorithm>
@@ -44,7 +45,7 @@ const T* activation(Stream stream, const NormConvShape& s, const NormConvInput<T
   return act;
 }
 
-// Whether the version fused runs: named, or served.
+// Whether the version fused (or joined) runs: named, or served.
 template <class T, class Serves>
 bool runs_fused(const char* op, const Serves& serves) {
   const int named = named_version(op);
@@ -53,7 +54,7 @@ bool runs_fused(const char* op, const Serves& serves) {
                      std::int64_t(named));
     return false;
   } else {
-    return named < 0 ? serves() : named == 1;
+    return named < 0 ? serves() : named > 0;
   }
 }
 // Of forward and jvp. `kept`: the activation, or its tangent.
@@ -142,7 +143,10 @@ void norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormConvInpu
   const auto served = [&] { return gradients.dy && fuses_norm_conv_vjp<T>(shape); };
   if (runs_fused<T>("norm_conv_vjp", served)) {
     if constexpr (!std::is_same_v<T, double>) {
-      fused_norm_conv_vjp<T>(stream, shape, input, saved, weight, cotangents, gradients, workspace);
+      const int named = named_version("norm_conv_vjp");
+      const bool joined = named < 0 ? joins_norm_conv_vjp<T>(shape) : named == 2;
+      fused_norm_conv_vjp<T>(stream, shape, input, saved, weight, cotangents, gradients, joined,
+                             workspace);
     }
     return;
   }
