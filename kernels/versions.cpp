@@ -22,7 +22,7 @@ constexpr Ladder kLadders[] = {
     {"conv2d_backward_weights", {"plain", "mma"}},
     {"norm_conv_forward", {"plain", "fused"}},
     {"norm_conv_jvp", {"plain", "fused"}},
-    {"norm_conv_vjp", {"plain", "fused"}},
+    {"norm_conv_vjp", {"plain", "fused", "joined"}},
     {"unary", {"plain", "packed"}},
     {"binary", {"plain", "packed"}},
     {"affine", {"plain", "packed"}},

@@ -62,12 +62,12 @@ __device__ T block_reduce(T value, T neutral, Op op = {}) {
   return warp_reduce<Op>(lane < warps ? of_warp[lane] : neutral, op);
 }
 
-// True in every thread of exactly one block of the grid: the last one to come here. All that the
-// other blocks wrote to global memory before is visible to it. `ticket` is 0 before the launch and
-// again after it. The pattern (write, barrier, fence, atomic, fence, barrier, read) belongs here
+// True in every thread of exactly one of the `blocks` blocks that come here with this ticket: the
+// last one. All that the others wrote to global memory before is visible to it. `ticket` is 0
+// before the first one comes and again after the last one, as those of launch_tickets() are at the
+// start of a launch. The pattern (write, barrier, fence, atomic, fence, barrier, read) belongs here
 // and nowhere else; see the PTX memory model for why each of them is needed.
-__device__ inline bool last_block(unsigned* ticket) {
-  const unsigned blocks = gridDim.x * gridDim.y * gridDim.z;
+__device__ inline bool last_of(unsigned* ticket, unsigned blocks) {
   bool last = false;
   __syncthreads();
   if (threadIdx.x == 0 && threadIdx.y == 0 && threadIdx.z == 0) {
@@ -77,6 +77,11 @@ __device__ inline bool last_block(unsigned* ticket) {
     if (last) atomicExch(ticket, 0u);
   }
   return __syncthreads_or(last) != 0;
+}
+
+// The last block of the grid.
+__device__ inline bool last_block(unsigned* ticket) {
+  return last_of(ticket, gridDim.x * gridDim.y * gridDim.z);
 }
 
 }  // namespace ek::kernels::EK_TARGET

@@ -35,9 +35,9 @@ struct StoredTile {
   const T* values;
   int pitch, pixels, width, channels;
   int first_channel;  // of all groups
-  std::int64_t tile;  // its number in the grid
-  int width_log;      // of an image's columns
+  BlockPlace block;   // x is the tile's number
   const ConvProblem& p;
+  const HaloPlan& plan;
   const HaloPlace& place;
 
   __device__ T operator()(int pixel, int channel) const { return values[pixel * pitch + channel]; }
@@ -47,12 +47,12 @@ struct StoredTile {
            place.first_column + column(pixel) < place.w.count &&
            place.first_image + image(pixel) < p.batch;
   }
-  // How many do.
-  __device__ int existing() const {
+  // How many do of a tile of this one's class.
+  __device__ int existing(const TileCorner& first) const {
     const auto least = [](int a, int b) { return a < b ? a : b; };
-    return least(place.h.count - place.first_row, pixels / kTileColumns) *
-           least(place.w.count - place.first_column, 1 << width_log) *
-           least(p.batch - place.first_image, kTileColumns >> width_log);
+    return least(place.h.count - first.row, pixels / kTileColumns) *
+           least(place.w.count - first.column, 1 << plan.width_log) *
+           least(p.batch - first.image, kTileColumns >> plan.width_log);
   }
   // The element of the output that holds a pixel's first channel of the tile.
   __device__ std::int64_t at(int pixel) const {
@@ -64,8 +64,10 @@ struct StoredTile {
 
  private:
   __device__ int row(int pixel) const { return pixel / kTileColumns; }
-  __device__ int image(int pixel) const { return pixel % kTileColumns >> width_log; }
-  __device__ int column(int pixel) const { return pixel % kTileColumns & ((1 << width_log) - 1); }
+  __device__ int image(int pixel) const { return pixel % kTileColumns >> plan.width_log; }
+  __device__ int column(int pixel) const {
+    return pixel % kTileColumns & ((1 << plan.width_log) - 1);
+  }
 };
 
 // An epilogue sees every tile of outputs once, after it was stored:
@@ -74,8 +76,8 @@ struct StoredTile {
 //   __device__ void operator()(const StoredTile<T>& tile) const;
 //
 // by all threads of the block from one line; it may meet at barriers. Tiles are numbered by shape
-// alone, so partial results by tile may be merged in their order. With kStores the tile is in
-// shared memory alone, and the epilogue writes what it makes of it.
+// alone, so partial results by tile may be merged in their order, by the last block (last_of). With
+// kStores the tile is in shared memory alone, and the epilogue writes what it makes of it.
 struct NoEpilogue {
   static constexpr bool kIdentity = true, kStores = false;
 };

@@ -230,12 +230,14 @@ __device__ void store_tile(const StoredTile<T>& tile, T* out, bool vectors) {
 template <class Atom, class Prologue>
 constexpr int kResidentBlocks = std::is_same_v<Atom, SplitAtom> ? 3 : Prologue::kResidentBlocks;
 
-template <class Atom, int M, int N, bool k3x3, class Prologue, class Epilogue>
-__global__ void __launch_bounds__(kHaloThreads, kResidentBlocks<Atom, Prologue>)
-    conv_halo(ConvProblem p, HaloPlan plan, ConvSources<typename Atom::Element> sources,
-              typename Atom::Element* out, Prologue prologue, Epilogue epilogue) {
-  using T = typename Atom::Element;
-  const HaloPlace place(p, plan);
+// All that the block at `block` has to do.
+template <class Atom, int M, int N, bool k3x3, class Prologue, class Epilogue,
+          class T = typename Atom::Element>
+__device__ __forceinline__ void convolve_tile(const ConvProblem& p, const HaloPlan& plan,
+                                              const ConvSources<T>& sources, T* out,
+                                              const Prologue& prologue, const Epilogue& epilogue,
+                                              const BlockPlace& block) {
+  const HaloPlace place(p, plan, block);
   if (place.empty()) return;
   unsigned char* shared = &shared_memory<unsigned char>();
   auto* table = reinterpret_cast<std::int64_t*>(shared + plan.shared_bytes - plan.table_bytes);
@@ -316,12 +318,19 @@ __global__ void __launch_bounds__(kHaloThreads, kResidentBlocks<Atom, Prologue>)
                            N * kBlockColumns,
                            left < N * kBlockColumns ? left : N * kBlockColumns,
                            place.group * p.pack.out_c + first,
-                           std::int64_t(blockIdx.z) * gridDim.x + blockIdx.x,
-                           plan.width_log,
+                           block,
                            p,
+                           plan,
                            place};
   if constexpr (!Epilogue::kStores) store_tile<T, N>(tile, out, p.out_vectors);
   if constexpr (!Epilogue::kIdentity) epilogue(tile);
+}
+
+template <class Atom, int M, int N, bool k3x3, class Prologue, class Epilogue>
+__global__ void __launch_bounds__(kHaloThreads, kResidentBlocks<Atom, Prologue>)
+    conv_halo(ConvProblem p, HaloPlan plan, ConvSources<typename Atom::Element> sources,
+              typename Atom::Element* out, Prologue prologue, Epilogue epilogue) {
+  convolve_tile<Atom, M, N, k3x3>(p, plan, sources, out, prologue, epilogue, BlockPlace::in_grid());
 }
 
 }  // namespace ek::kernels::EK_TARGET

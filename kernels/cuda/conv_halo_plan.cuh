@@ -2,6 +2,7 @@
 // Tiles of the convolution with a halo: their sizes, and where a block's tile lies.
 #include <algorithm>
 
+#include "kernels/cuda/block_place.cuh"
 #include "kernels/cuda/conv_problem.cuh"
 
 namespace ek::kernels::EK_TARGET {
@@ -101,6 +102,16 @@ inline bool covers_input(const ConvProblem& p) {
          covers(p.in_w, p.kernel_w, p.stride_w, p.pad_w);
 }
 
+// The first outputs of a tile.
+struct TileCorner {
+  int image, row, column;
+
+  __device__ TileCorner(const HaloPlan& plan, int tile)
+      : image(tile / plan.tiles_w / plan.tiles_h * (kTileColumns >> plan.width_log)),
+        row(tile / plan.tiles_w % plan.tiles_h * plan.tile_rows),
+        column(tile % plan.tiles_w << plan.width_log) {}
+};
+
 // A block's place. Grid: x tiles of outputs, y groups x tiles of channels, z classes.
 struct HaloPlace {
   ConvAxis h, w;
@@ -110,16 +121,16 @@ struct HaloPlace {
   int tile_columns;                          // of one image
   bool first_of_channels;                    // of the blocks that read these pixels
 
-  __device__ HaloPlace(const ConvProblem& p, const HaloPlan& plan)
-      : h(p.rows(int(blockIdx.z))), w(p.columns(int(blockIdx.z))), extent(plan, h, w) {
-    group = int(blockIdx.y) / plan.column_tiles;
-    first_block = int(blockIdx.y) % plan.column_tiles * plan.blocks;
+  __device__ HaloPlace(const ConvProblem& p, const HaloPlan& plan, const BlockPlace& block)
+      : h(p.rows(int(block.z))), w(p.columns(int(block.z))), extent(plan, h, w) {
+    group = int(block.y) / plan.column_tiles;
+    first_block = int(block.y) % plan.column_tiles * plan.blocks;
     first_of_channels = first_block == 0;
     tile_columns = 1 << plan.width_log;
-    const int tile = int(blockIdx.x);
-    first_column = tile % plan.tiles_w << plan.width_log;
-    first_row = tile / plan.tiles_w % plan.tiles_h * plan.tile_rows;
-    first_image = tile / plan.tiles_w / plan.tiles_h * (kTileColumns >> plan.width_log);
+    const TileCorner corner(plan, int(block.x));
+    first_column = corner.column;
+    first_row = corner.row;
+    first_image = corner.image;
   }
   __device__ bool empty() const { return first_row >= h.count || first_column >= w.count; }
   __device__ int taps() const { return h.taps * w.taps; }

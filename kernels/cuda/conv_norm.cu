@@ -2,7 +2,7 @@
 // epilogue of conv_norm.cuh.
 #include "kernels/cuda/conv_norm.h"
 
-#include "kernels/cuda/conv_norm_merge.cuh"
+#include "kernels/cuda/conv_norm_host.cuh"
 #include "kernels/cuda/conv_norm_run.cuh"
 
 namespace ek::kernels::EK_TARGET {
@@ -37,19 +37,15 @@ void fused_norm_conv_forward(Stream stream, const NormConvShape& shape,
   require_argument(!statistics || workspace.bytes >= fused_norm_conv_workspace_bytes<T>(shape),
                    "norm_conv_forward, fused: a larger workspace expected",
                    std::int64_t(workspace.bytes));
-  const std::int64_t tiles = tiles_of<T>(shape, 1);
-  const TilePairs pairs = statistics ? pairs_in(workspace, tiles, s.out_c) : TilePairs{};
+  const TilePairs pairs = statistics ? pairs_in(workspace, s.out_c) : TilePairs{};
   ConvProblem p = conv_problem<T>(s, false, input.y, nullptr, output.out);
   p.in_vectors = p.in_vectors && aligned_to_16(input.shortcut, output.act);
   with_atom<T>(s.products, [&](auto atom) {
     norm_convolve<decltype(atom)>(
         stream, p, {source_of(input.y, weight), {}, 1}, output.out,
         NormPrologue<T>{input, float(shape.eps), shape.relu, shape.normalizes, output.act},
-        MomentsEpilogue{pairs});
+        MomentsEpilogue{pairs, {output.out_mean, output.out_var}});
   });
-  if (statistics) {
-    launch_merge(stream, tiles, pairs, MergeMoments{output.out_mean, output.out_var});
-  }
 }
 
 template decltype(fuses_norm_conv<float>) fuses_norm_conv<float>;

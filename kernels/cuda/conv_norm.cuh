@@ -2,7 +2,7 @@
 // Batch norm on both sides of the convolution of conv_halo.cuh: a prologue that normalises what is
 // read, and an epilogue that takes the statistics of what is written. kernels/norm_conv.h states
 // the maths.
-#include "kernels/cuda/conv_fusion.cuh"
+#include "kernels/cuda/conv_norm_tiles.cuh"
 #include "kernels/norm_conv.h"
 
 namespace ek::kernels::EK_TARGET {
@@ -82,49 +82,10 @@ struct NormPrologue {
   }
 };
 
-// Two numbers of a tile and a channel. For statistics: the mean, and the sum of squared deviations
-// from it (M2).
-struct TilePair {
-  float first, second;
-};
-
-// The sum over a tile's pixels of term(pixel, c), c = thread % tile.width; zero for channels that
-// do not exist. The threads of a channel take every so many-th pixel, and are added up in order.
-template <class T, class Term>
-__device__ float sum_over_pixels(const StoredTile<T>& tile, SharedArray<float, kHaloThreads>& sums,
-                                 const Term& term) {
-  const int c = int(threadIdx.x) % tile.width, apart = kHaloThreads / tile.width;
-  float sum = 0;
-  if (c < tile.channels) {
-    for (int pixel = int(threadIdx.x) / tile.width; pixel < tile.pixels; pixel += apart) {
-      if (tile.exists(pixel)) sum += term(pixel, c);
-    }
-  }
-  __syncthreads();
-  sums[int(threadIdx.x)] = sum;
-  __syncthreads();
-  float total = 0;
-  for (int i = 0; i < apart; ++i) total += sums[i * tile.width + c];
-  return total;
-}
-
-// Where the numbers of the tiles go: pairs[tile][channel] and counts[tile], the pixels of a tile.
-struct TilePairs {
-  TilePair* pairs;  // null: not wanted
-  int* counts;
-  int channels;
-
-  template <class T>
-  __device__ void store(const StoredTile<T>& tile, float first, float second) const {
-    const int c = int(threadIdx.x);
-    if (c < tile.channels) pairs[tile.tile * channels + tile.first_channel + c] = {first, second};
-    if (c == 0 && tile.first_channel == 0) counts[tile.tile] = tile.existing();
-  }
-};
-
 // Statistics of the outputs. Two passes over the tile, so nothing cancels.
 struct MomentsEpilogue : TilePairs {
   static constexpr bool kIdentity = false, kStores = false;
+  MergeMoments rule;
 
   template <class T>
   __device__ void operator()(const StoredTile<T>& tile) const {
@@ -132,12 +93,13 @@ struct MomentsEpilogue : TilePairs {
     EK_SHARED(sums, SharedArray<float, kHaloThreads>);
     const float sum =
         sum_over_pixels(tile, sums, [&](int pixel, int c) { return widened(tile(pixel, c)); });
-    const float mean = sum / float(tile.existing());
+    const float mean = sum / float(tile.existing(TileCorner(tile.plan, int(tile.block.x))));
     const float m2 = sum_over_pixels(tile, sums, [&](int pixel, int c) {
       const float d = widened(tile(pixel, c)) - mean;
       return d * d;
     });
     store(tile, mean, m2);
+    merge(tile, rule);
   }
 };
 

@@ -1,9 +1,10 @@
 #pragma once
 // norm_conv (kernels/norm_conv.h) in the fewest passes over the images. Forward and tangent are
-// one: the convolution normalises what it reads and takes the statistics of what it writes, which a
-// second, small kernel merges. The cotangents are two: backward data, with the derivatives of the
-// statistics on one side and of the activation on the other, and the weight gradient; a third,
-// small kernel finishes the sums of both.
+// one: the convolution normalises what it reads and takes the statistics of what it writes. The
+// cotangents are two: backward data, with the derivatives of the statistics on one side and of the
+// activation on the other, and the weight gradient. Whatever the tiles of a pass leave of a channel
+// or a weight is merged by its last block, so a pass is one launch; and where their tiles fit
+// together, both passes of the cotangents are one.
 #include "kernels/cuda/conv_weights.h"
 #include "kernels/cuda/primitives.cuh"
 #include "kernels/norm_conv.h"
@@ -41,6 +42,11 @@ void fused_norm_conv_jvp(Stream stream, const NormConvShape& shape, const NormCo
 template <class T>
 bool fuses_norm_conv_vjp(const NormConvShape& shape);
 
+// Whether both passes may be one launch: of those shapes the ones with a kernel of 3 x 3 and, of a
+// group, 16 channels at most on either side or more on both, whose tiles fit into 100 KiB.
+template <class T>
+bool joins_norm_conv_vjp(const NormConvShape& shape);
+
 template <class T>
 std::size_t fused_norm_conv_vjp_workspace_bytes(const NormConvShape& shape);
 
@@ -48,21 +54,22 @@ std::size_t fused_norm_conv_vjp_workspace_bytes(const NormConvShape& shape);
 // conv2d_backward_data, of norm_act_vjp and of conv2d_backward_weights (version mma where act was
 // not kept), bit for bit but for a device compiler's choice of fused multiply-adds; the gradients
 // of channels are sums in another order. For shapes that fuses_norm_conv_vjp names and a dy that is
-// wanted, else Error. dshortcut may be dact; no other gradient may lie on what is read.
+// wanted, else Error. dshortcut may be dact; no other gradient may lie on what is read. `joined`:
+// in one launch, with the same bits (of dweight those of version mma, kept or not), for shapes that
+// joins_norm_conv_vjp names.
 template <class T>
 void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormConvInput<T>& input,
                          const NormConvSaved<T>& saved, ConvPack weight,
                          const NormConvCotangents<T>& cotangents,
-                         const NormConvGradients<T>& gradients, Workspace workspace);
+                         const NormConvGradients<T>& gradients, bool joined, Workspace workspace);
 
 // What of it is the weight gradient of an activation that was not kept: the version mma of
-// conv2d_backward_weights, its workspace with it, which computes the activation where it reads y;
-// but for the sum over its splits. For shapes that fuses_norm_weights names.
+// conv2d_backward_weights, its workspace with it, which computes the activation where it reads y.
+// For shapes that fuses_norm_weights names.
 template <class T>
 bool fuses_norm_weights(const Conv2dShape& shape);
 template <class T>
-SplitSum norm_backward_weights(Stream stream, const NormConvShape& shape,
-                               const NormConvInput<T>& input, const T* dout, float* dweight,
-                               Workspace workspace);
+void norm_backward_weights(Stream stream, const NormConvShape& shape, const NormConvInput<T>& input,
+                           const T* dout, float* dweight, Workspace workspace);
 
 }  // namespace ek::kernels::EK_TARGET

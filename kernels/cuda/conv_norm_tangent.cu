@@ -1,7 +1,7 @@
 // The fused norm_conv_jvp: conv_norm.h. Its kernel is conv_halo.cuh with the prologue and the
 // epilogue of conv_norm_tangent.cuh.
 #include "kernels/cuda/conv_norm.h"
-#include "kernels/cuda/conv_norm_merge.cuh"
+#include "kernels/cuda/conv_norm_host.cuh"
 #include "kernels/cuda/conv_norm_run.cuh"
 
 namespace ek::kernels::EK_TARGET {
@@ -59,16 +59,13 @@ void fused_norm_conv_jvp(Stream stream, const NormConvShape& shape, const NormCo
   ConvProblem p = conv_problem<T>(s, false, sources.first.image, sources.second.image, output.out);
   p.in_vectors = p.in_vectors && aligned_to_16(input.shortcut, saved.act, tangents.y,
                                                tangents.shortcut, output.act);
-  const std::int64_t tiles = tiles_of<T>(shape, sources.count);
-  const TilePairs pairs = statistics ? pairs_in(workspace, tiles, s.out_c) : TilePairs{};
+  const TilePairs pairs = statistics ? pairs_in(workspace, s.out_c) : TilePairs{};
   with_atom<T>(s.products, [&](auto atom) {
     norm_convolve_tangent<decltype(atom)>(
         stream, p, sources, output.out, prologue,
-        TangentMomentsEpilogue<T>{pairs, saved.out, saved.out_mean});
+        TangentMomentsEpilogue<T>{
+            pairs, {{}, output.out_mean, output.out_var}, saved.out, saved.out_mean});
   });
-  if (statistics) {
-    launch_merge(stream, tiles, pairs, MergeTangentSums{{}, output.out_mean, output.out_var});
-  }
 }
 
 template decltype(fused_norm_conv_jvp<float>) fused_norm_conv_jvp<float>;

@@ -70,9 +70,19 @@ struct NormTangentPrologue {
 };
 
 // Tangents of the statistics need, of each channel, the sums of out' and of (out - mean) out'.
+struct MergeTangentSums : MergeSums {
+  float *mean, *var;
+
+  __device__ void finish(int c, double rows, const double (&a)[2]) const {
+    mean[c] = float(a[0] / rows);
+    var[c] = float(2 * a[1] / rows);
+  }
+};
+
 template <class T>
 struct TangentMomentsEpilogue : TilePairs {
   static constexpr bool kIdentity = false, kStores = false;
+  MergeTangentSums rule;
   const T* out;
   const float* mean;
 
@@ -86,6 +96,7 @@ struct TangentMomentsEpilogue : TilePairs {
              widened(tile(pixel, c));
     });
     store(tile, first, second);
+    merge(tile, rule);
   }
 };
 

@@ -1,10 +1,9 @@
-// The fused norm_conv_vjp: conv_norm.h. Its kernels are conv_halo.cuh, run backward with the
-// prologue and the epilogue of conv_norm_vjp.cuh, and the weight gradient.
+// norm_conv_vjp, fused and joined: conv_norm.h. The kernels are conv_halo.cuh, run backward with
+// the prologue and the epilogue of conv_norm_vjp.cuh, and the weight gradient.
 #include "kernels/cuda/conv_norm.h"
 
-#include "kernels/cuda/conv_norm_merge.cuh"
-#include "kernels/cuda/conv_norm_run.cuh"
-#include "kernels/cuda/conv_weights_sum.cuh"
+#include "kernels/cuda/conv_norm_host.cuh"
+#include "kernels/cuda/conv_norm_joined.cuh"
 #include "kernels/cuda/scratch.h"
 
 namespace ek::kernels::EK_TARGET {
@@ -20,36 +19,6 @@ HaloPlan backward_plan(const Conv2dShape& s) {
   return halo_plan<T>(backward_problem<T>(s, nullptr, nullptr), 1);
 }
 
-std::int64_t bytes_of_pairs(std::int64_t tiles, std::int64_t channels) {
-  return std::int64_t(pairs_bytes(tiles, channels));
-}
-
-// From the sums of g and of g (y - mean), as norm_act_vjp has it.
-struct MergeCotangentSums : MergeSums {
-  const float *var, *gamma;
-  double eps;
-  float *dmean, *dvar, *dgamma, *dbeta;
-
-  __device__ void finish(int c, double, const double (&sums)[2]) const {
-    const double r = 1 / std::sqrt(double(var[c]) + eps);
-    const double scale = double(gamma[c]) * r, of_gamma = r * sums[1];
-    dbeta[c] = float(sums[0]);
-    dgamma[c] = float(of_gamma);
-    dmean[c] = float(-scale * sums[0]);
-    dvar[c] = float(-0.5 * scale * r * of_gamma);
-  }
-};
-
-// What both passes left, in one launch: the first blocks merge the tiles' sums, a warp a channel,
-// and the others add up the weight gradient.
-__global__ void __launch_bounds__(kSumBlock)
-    finish_vjp(std::int64_t tiles, TilePairs pairs, MergeCotangentSums rule, int merging,
-               SplitSum sum) {
-  const int block = int(blockIdx.x);
-  if (block >= merging) return add_splits(sum, block - merging);
-  merge_channel(tiles, pairs, rule, block * (kSumBlock / 32) + int(threadIdx.x) / 32);
-}
-
 }  // namespace
 
 template <class T>
@@ -61,10 +30,17 @@ bool fuses_norm_conv_vjp(const NormConvShape& shape) {
 }
 
 template <class T>
+bool joins_norm_conv_vjp(const NormConvShape& shape) {
+  return fuses_norm_conv_vjp<T>(shape) &&
+         with_joined<typename Products<T>::Exact>(shape.conv, backward_plan<T>(shape.conv),
+                                                  ServedByAny());
+}
+
+template <class T>
 std::size_t fused_norm_conv_vjp_workspace_bytes(const NormConvShape& shape) {
   const Conv2dShape& s = shape.conv;
   return padded_bytes<T>(s.output_size()) +
-         padded_bytes<unsigned char>(bytes_of_pairs(backward_plan<T>(s).tiles(), s.in_c)) +
+         padded_bytes<TilePair>(backward_plan<T>(s).tiles() * s.in_c) +
          backward_weights_workspace_bytes<T>(s);
 }
 
@@ -72,7 +48,7 @@ template <class T>
 void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormConvInput<T>& input,
                          const NormConvSaved<T>& saved, ConvPack weight,
                          const NormConvCotangents<T>& cotangents,
-                         const NormConvGradients<T>& gradients, Workspace workspace) {
+                         const NormConvGradients<T>& gradients, bool joined, Workspace workspace) {
   const Conv2dShape& s = shape.conv;
   check_shape(s, "norm_conv_vjp");
   require_argument(gradients.dy != nullptr,
@@ -82,13 +58,14 @@ void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormCo
                    "norm_conv_vjp, fused: a shape that fuses_norm_conv_vjp names expected, for a "
                    "stride of",
                    s.stride_h);
+  require_argument(!joined || joins_norm_conv_vjp<T>(shape),
+                   "norm_conv_vjp, joined: a shape that joins_norm_conv_vjp names expected, for a "
+                   "kernel of so many rows",
+                   s.kernel_h);
   Scratch scratch(workspace, "norm_conv_vjp, fused: a larger workspace expected");
   const bool statistics = cotangents.dout_mean != nullptr;
-  T* const stored = statistics ? scratch.take<T>(s.output_size()) : nullptr;
-  const std::int64_t tiles = backward_plan<T>(s).tiles();
-  const std::int64_t bytes = bytes_of_pairs(tiles, s.in_c);
-  const TilePairs pairs =
-      pairs_in({scratch.take<unsigned char>(bytes), std::size_t(bytes)}, tiles, s.in_c);
+  T* const stored = statistics && !joined ? scratch.take<T>(s.output_size()) : nullptr;
+  const TilePairs pairs{scratch.take<TilePair>(backward_plan<T>(s).tiles() * s.in_c), int(s.in_c)};
 
   ConvProblem p = backward_problem<T>(s, cotangents.dout, gradients.dy);
   const StatsPrologue<T> prologue{statistics ? saved.out : nullptr,
@@ -100,20 +77,6 @@ void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormCo
   p.in_vectors = p.in_vectors && aligned_to_16(prologue.out, stored);
   const bool vectors = p.out_vectors && aligned_to_16(input.y, input.shortcut, saved.act,
                                                       cotangents.dact, gradients.dshortcut);
-  with_atom<T>(s.products, [&](auto atom) {
-    norm_convolve_vjp<decltype(atom)>(
-        stream, p, {source_of(cotangents.dout, weight), {}, 1}, gradients.dy, prologue,
-        ActivationEpilogue<T>{pairs, input, saved.act, cotangents.dact, gradients.dy,
-                              gradients.dshortcut, float(shape.eps), shape.relu, vectors});
-  });
-
-  const T* dout = statistics ? stored : cotangents.dout;
-  const SplitSum sum = saved.act ? backward_weights_to_sum<T>(stream, s, saved.act, dout,
-                                                              gradients.dweight, scratch.rest())
-                                 : norm_backward_weights<T>(stream, shape, input, dout,
-                                                            gradients.dweight, scratch.rest());
-  constexpr int warps = kSumBlock / 32;
-  const int merging = (pairs.channels + warps - 1) / warps;
   const MergeCotangentSums rule{{},
                                 input.var,
                                 input.gamma,
@@ -122,12 +85,45 @@ void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormCo
                                 gradients.dvar,
                                 gradients.dgamma,
                                 gradients.dbeta};
-  launch<&finish_vjp>({dim3(unsigned(merging) + blocks_of(sum)), dim3(kSumBlock), 0, stream}, tiles,
-                      pairs, rule, merging, sum);
+  const ConvSources<T> sources{source_of(cotangents.dout, weight), {}, 1};
+  const ActivationEpilogue<T> epilogue{pairs,
+                                       rule,
+                                       input,
+                                       saved.act,
+                                       cotangents.dact,
+                                       gradients.dy,
+                                       gradients.dshortcut,
+                                       float(shape.eps),
+                                       shape.relu,
+                                       vectors};
+  if (joined) {
+    const bool kept = saved.act != nullptr;
+    const JoinedWeights<T> weights{kept ? saved.act : input.y,
+                                   cotangents.dout,
+                                   {{input, float(shape.eps), shape.relu}, kept},
+                                   gradients.dweight};
+    with_atom<T>(s.products, [&](auto atom) {
+      norm_convolve_joined<decltype(atom)>(stream, s, p, sources, gradients.dy, prologue, epilogue,
+                                           weights, scratch.rest());
+    });
+    return;
+  }
+  with_atom<T>(s.products, [&](auto atom) {
+    norm_convolve_vjp<decltype(atom)>(stream, p, sources, gradients.dy, prologue, epilogue);
+  });
+  const T* dout = statistics ? stored : cotangents.dout;
+  if (saved.act) {
+    conv2d_backward_weights<Backend, T>(stream, s, saved.act, dout, gradients.dweight,
+                                        scratch.rest());
+  } else {
+    norm_backward_weights<T>(stream, shape, input, dout, gradients.dweight, scratch.rest());
+  }
 }
 
 template decltype(fuses_norm_conv_vjp<float>) fuses_norm_conv_vjp<float>;
 template decltype(fuses_norm_conv_vjp<bf16>) fuses_norm_conv_vjp<bf16>;
+template decltype(joins_norm_conv_vjp<float>) joins_norm_conv_vjp<float>;
+template decltype(joins_norm_conv_vjp<bf16>) joins_norm_conv_vjp<bf16>;
 template decltype(fused_norm_conv_vjp_workspace_bytes<float>)
     fused_norm_conv_vjp_workspace_bytes<float>;
 template decltype(fused_norm_conv_vjp_workspace_bytes<bf16>)

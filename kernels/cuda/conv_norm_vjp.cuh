@@ -8,7 +8,7 @@ namespace ek::kernels::EK_TARGET {
 
 // dout + dmean / rows + 2 dvar (out - mean) / rows, as channel_stats_vjp computes and rounds it;
 // dout alone where the statistics have no cotangent. Its owner stores it where `stored` is not
-// null, for the weight gradient to read.
+// null, for a weight gradient in a launch of its own to read.
 template <class T>
 struct StatsPrologue {
   static constexpr bool kIdentity = false;
@@ -39,14 +39,33 @@ struct StatsPrologue {
   __device__ void operator()(const Channels<N>& of, Pack<T, N>& values, std::int64_t at, int,
                              bool owned) const {
     if (out == nullptr) return;
-    const Pack<T, N> of_out = load_pack<N>(out + at);
+    add(of, values, load_pack<N>(out + at));
+    if (owned && stored) store_pack<N>(stored + at, values);
+  }
+  template <int N>
+  __device__ static void add(const Channels<N>& of, Pack<T, N>& values, const Pack<T, N>& of_out) {
 #pragma unroll
     for (int i = 0; i < N; ++i) {
       const float v = widened(values.values[i]) +
                       (of.constant[i] + of.slope[i] * (widened(of_out.values[i]) - of.mean[i]));
       values.values[i] = narrowed<T>(v);
     }
-    if (owned && stored) store_pack<N>(stored + at, values);
+  }
+};
+
+// From the sums of g and of g (y - mean), as norm_act_vjp has it.
+struct MergeCotangentSums : MergeSums {
+  const float *var, *gamma;
+  double eps;
+  float *dmean, *dvar, *dgamma, *dbeta;
+
+  __device__ void finish(int c, double, const double (&sums)[2]) const {
+    const double r = 1 / std::sqrt(double(var[c]) + eps);
+    const double scale = double(gamma[c]) * r, of_gamma = r * sums[1];
+    dbeta[c] = float(sums[0]);
+    dgamma[c] = float(of_gamma);
+    dmean[c] = float(-scale * sums[0]);
+    dvar[c] = float(-0.5 * scale * r * of_gamma);
   }
 };
 
@@ -55,13 +74,15 @@ struct StatsPrologue {
 //   g = mask (d + dact)     mask = act > 0 (1 without ReLU), act as stored
 //   dshortcut = g     dy = gamma g / sqrt(var + eps)
 //
-// and of each channel the sums of g and of g (y - mean) over the tile, from which finish_vjp makes
-// the cotangents of mean, var, gamma and beta. A thread stays with its piece of channels: it sums
-// in registers over its pixels, in order; then come the lanes of a warp, in a tree, and the warps.
+// and of each channel the sums of g and of g (y - mean) over the tile, from which the last block
+// makes the cotangents of mean, var, gamma and beta. A thread stays with its piece of channels: it
+// sums in registers over its pixels, in order; then come the lanes of a warp, in a tree, and the
+// warps.
 template <class T>
 struct ActivationEpilogue : TilePairs {
   static constexpr bool kIdentity = false, kStores = true;
   static constexpr int kMostChannels = 32;  // of a tile
+  MergeCotangentSums rule;
   NormConvInput<T> input;
   const T* act;   // null: computed again from y
   const T* dact;  // null: zero
@@ -174,6 +195,7 @@ struct ActivationEpilogue : TilePairs {
       total[1] += sums.second[i * kMostChannels + own];
     }
     store(tile, total[0], total[1]);
+    merge(tile, rule);
   }
 };
 

@@ -55,20 +55,11 @@ bool takes_mma(const Conv2dShape& s, const Again& again) {
          mma;
 }
 
-__global__ void __launch_bounds__(kSumBlock) sum_splits(SplitSum sum) {
-  add_splits(sum, int(blockIdx.x));
-}
-
-void finish(Stream stream, const SplitSum& sum) {
-  if (sum.weights == 0) return;
-  launch<&sum_splits>({dim3(blocks_of(sum)), dim3(kSumBlock), 0, stream}, sum);
-}
-
 template <class T>
-SplitSum run(Stream stream, const Conv2dShape& s, const T* x, const T* dy, Acc<T>* dweight,
-             Workspace workspace) {
+void run(Stream stream, const Conv2dShape& s, const T* x, const T* dy, Acc<T>* dweight,
+         Workspace workspace) {
   check_shape(s, "conv2d_backward_weights");
-  const auto again = [&] { finish(stream, run<T>(stream, s, x, dy, dweight, workspace)); };
+  const auto again = [&] { run<T>(stream, s, x, dy, dweight, workspace); };
   if (takes_mma<T>(s, again)) {
     if constexpr (Products<T>::any) {
       using P = Products<T>;
@@ -81,7 +72,6 @@ SplitSum run(Stream stream, const Conv2dShape& s, const T* x, const T* dy, Acc<T
   }
   launch<&gradient_plain<T>>(for_items(s.weight_size(), stream), PlainShape(s), s.weight_size(), x,
                              dy, dweight);
-  return {};
 }
 
 }  // namespace
@@ -99,21 +89,12 @@ template decltype(backward_weights_workspace_bytes<double>)
     backward_weights_workspace_bytes<double>;
 template decltype(backward_weights_workspace_bytes<bf16>) backward_weights_workspace_bytes<bf16>;
 
-template <class T>
-SplitSum backward_weights_to_sum(Stream stream, const Conv2dShape& s, const T* x, const T* dy,
-                                 float* dweight, Workspace workspace) {
-  return run<T>(stream, s, x, dy, dweight, workspace);
-}
-template decltype(backward_weights_to_sum<float>) backward_weights_to_sum<float>;
-template decltype(backward_weights_to_sum<bf16>) backward_weights_to_sum<bf16>;
-
 }  // namespace EK_TARGET
 
 template <class B, class T>
 void conv2d_backward_weights(Stream stream, const Conv2dShape& s, const T* x, const T* dy,
                              Acc<T>* dweight, Workspace workspace) {
-  using namespace EK_TARGET;
-  finish(stream, run<T>(stream, s, x, dy, dweight, workspace));
+  EK_TARGET::run<T>(stream, s, x, dy, dweight, workspace);
 }
 
 using EK_TARGET::Backend;

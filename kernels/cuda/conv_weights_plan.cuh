@@ -18,6 +18,7 @@ struct GradientBlock {
   static constexpr int rows = 16 * row_tiles * row_warps, channels = 8 * octets;
   static constexpr int row_pitch = product_pitch(rows), channel_pitch = product_pitch(channels);
   static constexpr int sums = row_tiles * octets * taps * 4;  // of a thread
+  static constexpr int elements = sums * 32 * row_warps;      // of the block's part of the gradient
   static constexpr int threads = 128;
 };
 
@@ -37,6 +38,7 @@ struct GradientPlan {
 
 constexpr int kTilePixels = 64;           // at most
 constexpr int kGradientBlocks = 128;      // wanted: about one a multiprocessor of a large GPU
+constexpr int kSplitGroups = 8;           // in which the splits are added up: conv_weights_sum.cuh
 constexpr int kComfortable = 100 * 1024;  // bytes of shared memory: two blocks a multiprocessor
 constexpr int kMostShared = 162 * 1024;   // what a block of every GPU since sm_80 may have
 

@@ -1,7 +1,6 @@
 #pragma once
 // Picks the block of conv_weights_mma.cuh for a shape, and launches it.
 #include "kernels/cuda/conv_weights_mma.cuh"
-#include "kernels/cuda/conv_weights_sum.cuh"
 #include "kernels/cuda/scratch.h"
 
 namespace ek::kernels::EK_TARGET {
@@ -32,34 +31,38 @@ bool serves(const Conv2dShape& s) {
          });
 }
 
+// Numbers that the splits leave.
+template <class Block>
+std::int64_t partials_of(const GradientPlan& p) {
+  return std::int64_t(p.splits) * p.blocks_of_split() * Block::elements;
+}
+
 // Of workspace.
 template <class Product>
 std::size_t partial_bytes(const Conv2dShape& s) {
   if (!serves<Product>(s)) return 0;
   return with_block(s, [&]<class Block>() {
     const GradientPlan p = gradient_plan<Product, Block>(s);
-    return p.splits > 1 ? padded_bytes<float>(p.splits * p.weights) : std::size_t(0);
+    return p.splits > 1 ? padded_bytes<float>(partials_of<Block>(p)) : std::size_t(0);
   });
 }
 
-// All but the sum over the splits. `aligned`: what the prologue reads beside x is.
+// `aligned`: what the prologue reads beside x is.
 template <class Product, class Prologue>
-SplitSum run_mma(Stream stream, const Conv2dShape& s, const typename Product::Element* x,
-                 const typename Product::Element* dy, float* dweight, Workspace workspace,
-                 const Prologue& prologue, bool aligned = true) {
-  return with_block(s, [&]<class Block>() -> SplitSum {
+void run_mma(Stream stream, const Conv2dShape& s, const typename Product::Element* x,
+             const typename Product::Element* dy, float* dweight, Workspace workspace,
+             const Prologue& prologue, bool aligned = true) {
+  with_block(s, [&]<class Block>() {
     GradientPlan p = gradient_plan<Product, Block>(s);
     p.packed_x &= aligned && aligned_to_16(x);
     p.packed_dy &= aligned_to_16(dy);
     Scratch scratch(workspace, "conv2d_backward_weights: expected a larger workspace");
-    float* partials = p.splits > 1 ? scratch.take<float>(p.splits * p.weights) : dweight;
+    float* partials = p.splits > 1 ? scratch.take<float>(partials_of<Block>(p)) : nullptr;
     const dim3 grid(unsigned(p.splits), unsigned(p.channel_blocks * p.tap_blocks),
                     unsigned(p.row_blocks * p.sets));
     launch<&gradient_mma<Product, Block, Prologue>>(
         {grid, dim3(Block::threads), std::size_t(p.shared_bytes), stream}, p, x, dy, partials,
-        prologue);
-    if (p.splits == 1) return {};
-    return {p.weights, p.splits, partials, dweight};
+        dweight, prologue);
   });
 }
 

@@ -66,6 +66,16 @@ __device__ __forceinline__ void device_require([[maybe_unused]] bool condition, 
 #endif
 }
 
+// ---- tickets ----
+
+// Counters for last_of, all zero before a launch and after it. A set for each file of kernels and
+// GPU is enough: a GPU has one queue, where no launch begins before the one in front has ended.
+constexpr int kLaunchTickets = 1024;
+__device__ __forceinline__ unsigned* launch_tickets() {
+  static __device__ unsigned tickets[kLaunchTickets];
+  return tickets;
+}
+
 // ---- memory ----
 
 template <class V>

@@ -3,6 +3,7 @@
 //          them lies in the workspace as whole tensors
 //   fused  forward and jvp in one pass over the images, vjp in two, conv_norm.h; float and bf16, by
 //          default where that serves (vjp: not where dweight alone is wanted, nor at stride 2)
+//   joined of vjp alone: both passes in one launch, by default where that serves
 #include "kernels/norm_conv.h"
 
 #include <algorithm>
@@ -44,7 +45,7 @@ const T* activation(Stream stream, const NormConvShape& s, const NormConvInput<T
   return act;
 }
 
-enum Version { kPlain, kFused };  // as kernels/versions.cpp has them
+enum Version { kPlain, kFused, kJoined };  // as kernels/versions.cpp has them
 
 // The versions that serve a call (kernels/cuda/choice.cuh), and which of them the rule takes.
 struct Candidates {
@@ -53,6 +54,11 @@ struct Candidates {
 };
 Candidates fused_where(bool serves) {
   return serves ? Candidates{3, kFused} : Candidates{1, kPlain};
+}
+template <class T>
+Candidates for_cotangents(const NormConvShape& shape, bool of_input) {
+  const bool fuses = of_input && fuses_norm_conv_vjp<T>(shape);
+  return fuses && joins_norm_conv_vjp<T>(shape) ? Candidates{7, kJoined} : fused_where(fuses);
 }
 
 // The version that runs. `candidates()`: of float and bf16; of double there is plain alone.
@@ -156,13 +162,14 @@ void norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormConvInpu
   const int version = version_of<T>(
       norm_conv_call<T>("norm_conv_vjp", shape, input.shortcut, saved.act, cotangents.dout_mean,
                         {of_input}),
-      [&] { return fused_where(of_input && fuses_norm_conv_vjp<T>(shape)); },
+      [&] { return for_cotangents<T>(shape, of_input); },
       [&] {
         norm_conv_vjp<B, T>(stream, shape, input, saved, weight, cotangents, gradients, workspace);
       });
   if (version != kPlain) {
     if constexpr (!std::is_same_v<T, double>) {
-      fused_norm_conv_vjp<T>(stream, shape, input, saved, weight, cotangents, gradients, workspace);
+      fused_norm_conv_vjp<T>(stream, shape, input, saved, weight, cotangents, gradients,
+                             version == kJoined, workspace);
     }
     return;
   }

@@ -19,7 +19,8 @@
 //   mma_tf32(c, a, b)  mma_bf16(c, a, b)        m16n8k8 and m16n8k16; c[4], a[4], b[2]
 //   to_tf32(x)  to_bf16(x)  to_bf16x2(low, high)
 //   device_require(condition, "text")  a check of the host build and of debug device builds
-//   last_block(ticket)  warp_reduce  block_reduce        collectives.cuh
+//   launch_tickets()                   kLaunchTickets counters, zero when a launch starts
+//   last_of(ticket, blocks)  last_block(ticket)  warp_reduce  block_reduce    collectives.cuh
 //
 // Rules that the compiler does not know: threads of a barrier come from one line; only barriers,
 // __syncwarp and fences order memory (shuffles do not); no thread leaves while others still meet

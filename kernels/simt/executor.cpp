@@ -7,6 +7,7 @@
 #include <map>
 #include <numeric>
 #include <optional>
+#include <utility>
 
 #include "kernels/error.h"
 #include "kernels/simt/checked.h"
@@ -114,11 +115,13 @@ void Executor::run(const LaunchInfo& info) {
   while (blocks_.size() < resident) blocks_.push_back(std::make_unique<Block>());
   first_serial = next_serial_;
   failure_ = {};
+  if (std::exchange(tickets_taken_, false)) tickets_.fill(0);  // a launch that failed leaves some
   blockDim = info.block;
   gridDim = info.grid;
   current = this;
   try {
     run_blocks();
+    require_returned_tickets();
   } catch (...) {
     current = nullptr;
     throw;
@@ -227,6 +230,20 @@ bool Executor::finished(Block& b) {
     throw_failure();
   }
   return true;
+}
+
+unsigned* Executor::take_tickets() {
+  tickets_taken_ = true;
+  return tickets_.data();
+}
+
+// On a GPU the next launch would find them.
+void Executor::require_returned_tickets() {
+  if (!tickets_taken_) return;
+  const auto left = std::ranges::find_if(tickets_, [](unsigned count) { return count != 0; });
+  require(left == tickets_.end(), "simt: {}: ends with {} of ticket {} taken, expected none",
+          kernel_title(launch->kernel), left == tickets_.end() ? 0 : *left,
+          left - tickets_.begin());
 }
 
 Fiber* Executor::take_fiber() {

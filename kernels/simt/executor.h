@@ -111,6 +111,9 @@ class Executor {
   Lane* lane = nullptr;
   Options used;
 
+  // The running thread's launch may take tickets from now on.
+  unsigned* take_tickets();
+
  private:
   void start_block(Block& block, std::uint64_t ordinal);
   void run_blocks();
@@ -120,6 +123,7 @@ class Executor {
   std::uint32_t choose_lane(const Warp& warp);
   Fiber* take_fiber();
   void drop_all();
+  void require_returned_tickets();
   void fail_block(const Block& block, std::string what);
   [[noreturn]] void throw_failure();
   std::string deadlock(const Block& block) const;
@@ -129,6 +133,8 @@ class Executor {
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Fiber*> idle_;
   Failure failure_;
+  std::array<unsigned, kLaunchTickets> tickets_{};
+  bool tickets_taken_ = false;
   std::mt19937_64 random_;
   std::uint64_t next_serial_ = 1;
 };

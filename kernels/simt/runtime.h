@@ -45,6 +45,10 @@ void run_launch(const LaunchInfo& launch);
 void* dynamic_shared(std::size_t bytes, std::size_t alignment, Site site);
 void* static_shared(const void* key, std::size_t bytes, std::size_t alignment, Site site);
 
+// kLaunchTickets counters of the running launch, for its blocks to find out which one is last.
+constexpr int kLaunchTickets = 1024;
+unsigned* launch_tickets(Site site);
+
 // Barriers and votes.
 void block_barrier(Site site);
 enum class Vote { count, all, any };

@@ -130,6 +130,14 @@ inline void device_require(bool condition, const char* what, Site site = Site::h
   if (!condition) simt::fail_kernel(what, site);
 }
 
+// ---- tickets ----
+
+// Counters for last_of, all zero when a launch starts. A launch that leaves another one fails.
+using simt::kLaunchTickets;
+inline unsigned* launch_tickets(Site site = Site::here()) {
+  return simt::launch_tickets(site);
+}
+
 }  // namespace ek::kernels::simt_target
 
 #include "kernels/simt/target_memory.h"

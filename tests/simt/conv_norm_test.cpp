@@ -118,6 +118,7 @@ TEMPLATE_TEST_CASE("simt norm_conv in one pass equals its parts", "", float, bf1
     on({2, 6, 5, 8, 24, 3, 3, 1, 1, 1, 1}, {.shortcut = true, .shift = 1});
     on({2, 5, 5, 12, 20, 3, 3, 1, 1, 1, 1, 2}, {.shortcut = true});
     on({2, 7, 7, 16, 16, 1, 1, 2, 2}, {.act = false});  // inputs that no window meets
+    on({1, 17, 3, 70, 70, 1, 1, 1, 1, 0, 0, 70}, {});   // more tiles of channels than tickets
   }
 }
 

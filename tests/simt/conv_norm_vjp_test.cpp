@@ -1,4 +1,4 @@
-#include "kernels/norm_conv.h"
+#include "kernels/cuda/conv_norm.h"
 #include "kernels/versions.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
@@ -142,17 +142,21 @@ double channels_error(const Problem<T>& c, const std::vector<T>& gradient,
   return worst;
 }
 
+// one_launch: whether the version joined serves the shape, too.
 template <class T>
-void check(const Conv2dShape& conv, const Wishes& wish) {
+void check(const Conv2dShape& conv, const Wishes& wish, bool one_launch) {
   INFO(describe(conv) << ", relu " << wish.relu << ", shortcut " << wish.shortcut << ", kept "
                       << wish.kept << ", dact " << wish.dact << ", statistics " << wish.statistics
                       << ", shift " << wish.shift << ", products " << int(conv.products));
   const Problem<T> c(conv, wish);
+  REQUIRE(ek::kernels::simt_target::joins_norm_conv_vjp<T>(c.shape) == one_launch);
   // The versions of the parts that the fused passes must equal bit by bit.
   const ScopedVersion halo("conv2d_backward_data", "halo"), mma("conv2d_backward_weights", "mma");
   Gradients<T> got;
-  {
-    const ScopedVersion fused("norm_conv_vjp", "fused");
+  for (const auto version : {"fused", "joined"}) {
+    if (version == std::string_view("joined") && !one_launch) continue;
+    INFO(version);
+    const ScopedVersion scope_of_version("norm_conv_vjp", version);
     for (const ek::simt::Options& options : some_orders()) {
       const ek::simt::ScopedOptions scope(options);
       const Gradients<T> now = c.run();
@@ -189,24 +193,42 @@ void check(const Conv2dShape& conv, const Wishes& wish) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("simt norm_conv cotangents in two passes equal their parts", "", float, bf16) {
+TEMPLATE_TEST_CASE("simt norm_conv cotangents in two passes or one launch equal their parts", "",
+                   float, bf16) {
   using T = TestType;
   for (const auto products : products_of<T>()) {
-    const auto on = [&](Conv2dShape s, const Wishes& wish) {
+    const auto on = [&](Conv2dShape s, const Wishes& wish, bool one_launch) {
       s.products = products;
-      check<T>(s, wish);
+      check<T>(s, wish, one_launch);
     };
-    on({2, 5, 6, 16, 16, 3, 3, 1, 1, 1, 1}, {.shortcut = true});
-    on({1, 5, 6, 8, 16, 3, 3, 1, 1, 1, 1}, {.shortcut = true, .kept = false, .shift = 1});
+    on({2, 5, 6, 16, 16, 3, 3, 1, 1, 1, 1}, {.shortcut = true}, true);
+    on({1, 5, 6, 8, 16, 3, 3, 1, 1, 1, 1}, {.shortcut = true, .kept = false, .shift = 1}, true);
+    on({1, 5, 4, 24, 40, 3, 3, 1, 1, 1, 1}, {.shortcut = true}, true);
+    on({2, 3, 4, 20, 24, 3, 3, 1, 1, 1, 1}, {.kept = false}, true);
     if (products == FloatProducts::exact && std::is_same_v<T, float>) continue;
-    on({1, 18, 17, 16, 8, 3, 3, 1, 1, 1, 1}, {.kept = false, .dact = false});  // four tiles
-    on({1, 15, 7, 8, 16, 3, 3, 1, 1, 2, 2}, {.kept = false});  // out is larger than y
-    on({3, 5, 5, 3, 5, 3, 3, 1, 1, 1, 1}, {.statistics = false});
-    on({2, 5, 5, 33, 20, 3, 3, 1, 1, 0, 0}, {.kept = false, .dact = false, .statistics = false});
-    on({3, 4, 4, 40, 16, 1, 1}, {.relu = false, .shortcut = true, .dact = false});
-    on({5, 4, 4, 64, 72, 1, 1}, {.shortcut = true, .kept = false});
-    on({2, 5, 5, 16, 8, 3, 3, 1, 1, 1, 1, 2}, {.kept = false});
-    on({1, 6, 5, 4, 17, 3, 5, 1, 1, 0, 2}, {.kept = false, .shift = 1});
+    on({1, 18, 17, 16, 8, 3, 3, 1, 1, 1, 1}, {.kept = false, .dact = false}, true);  // four tiles
+    on({3, 20, 17, 8, 8, 3, 3, 1, 1, 1, 1}, {.statistics = false}, true);  // more than 8 splits
+    on({1, 15, 7, 8, 16, 3, 3, 1, 1, 2, 2}, {.kept = false}, true);        // out is larger than y
+    on({3, 5, 5, 3, 5, 3, 3, 1, 1, 1, 1}, {.statistics = false}, true);
+    on({2, 5, 5, 33, 20, 3, 3, 1, 1, 0, 0}, {.kept = false, .dact = false, .statistics = false},
+       true);
+    on({1, 4, 4, 24, 16, 3, 3, 1, 1, 1, 1}, {}, false);  // tiles that do not belong together
+    on({3, 4, 4, 40, 16, 1, 1}, {.relu = false, .shortcut = true, .dact = false}, false);
+    on({5, 4, 4, 64, 72, 1, 1}, {.shortcut = true, .kept = false}, false);
+    on({2, 5, 5, 16, 8, 3, 3, 1, 1, 1, 1, 2}, {.kept = false}, true);
+    on({1, 6, 5, 4, 17, 3, 5, 1, 1, 0, 2}, {.kept = false, .shift = 1}, false);
+    on({1, 17, 3, 70, 70, 1, 1, 1, 1, 0, 0, 70}, {.dact = false}, false);  // many tiles of channels
+  }
+}
+
+TEST_CASE("simt norm_conv cotangents of the layers of ResNet-32 are one launch") {
+  const Conv2dShape layers[] = {{128, 32, 32, 16, 16, 3, 3, 1, 1, 1, 1},
+                                {128, 16, 16, 32, 32, 3, 3, 1, 1, 1, 1},
+                                {128, 8, 8, 64, 64, 3, 3, 1, 1, 1, 1}};
+  for (const Conv2dShape& layer : layers) {
+    INFO(describe(layer));
+    REQUIRE(ek::kernels::simt_target::joins_norm_conv_vjp<float>({layer}));
+    REQUIRE(ek::kernels::simt_target::joins_norm_conv_vjp<bf16>({layer}));
   }
 }
 
@@ -232,4 +254,6 @@ TEST_CASE("simt norm_conv cotangents in two passes refuse what they do not serve
     INFO(describe(shape.conv));
     REQUIRE(contains(refused(shape, &number), "a shape that fuses_norm_conv_vjp names"));
   }
+  const ScopedVersion joined("norm_conv_vjp", "joined");
+  REQUIRE(contains(refused(served, &number), "a shape that joins_norm_conv_vjp names"));
 }

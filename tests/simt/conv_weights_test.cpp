@@ -29,6 +29,7 @@ const std::vector<Conv2dShape> kShapes{
     {3, 6, 7, 2, 2, 2, 2, 3, 3},              // stride beyond the kernel, a rest at the border
     {2, 5, 2, 10, 6, 5, 3, 2, 3, 2, 1, 2},    // a tap that meets nothing but padding
     {2, 9, 18, 16, 16, 3, 3, 1, 1, 1, 1},     // stage 1: 16 channels, tiles at the border
+    {5, 12, 18, 3, 8, 3, 3, 1, 1, 1, 1},      // twenty splits, which are added up in two steps
     {1, 9, 8, 16, 32, 3, 3, 2, 2, 1, 1},      // stride 2, 32 channels
     {2, 4, 4, 64, 64, 3, 3, 1, 1, 1, 1},      // stage 3: 64 channels in eight blocks
     {1, 5, 6, 33, 70, 3, 3, 1, 1, 0, 0},      // channels beyond a block, and no whole packs

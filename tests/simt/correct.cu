@@ -1,3 +1,5 @@
+#include <exception>
+
 #include "kernels/cuda/primitives.cuh"
 #include "tests/simt/fault.h"
 
@@ -82,14 +84,20 @@ __global__ void counts(const float* x, int* count) {
 }
 
 // The sum of everything by whichever block comes last.
-__global__ void ticket_sum(const float* x, float* partial, unsigned* ticket, float* y) {
+__global__ void ticket_sum(const float* x, float* partial, float* y) {
   const int i = int(blockIdx.x) * kThreads + int(threadIdx.x);
   const float sum = block_reduce<Sum>(x[i], 0.0f);
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
-  if (!last_block(ticket)) return;
+  if (!last_block(launch_tickets())) return;
   const int t = int(threadIdx.x);
   const float all = block_reduce<Sum>(t < kBlocks ? partial[t] : 0.0f, 0.0f);
   if (t == 0) y[0] = all;
+}
+
+// Fails when one block has taken a ticket.
+__global__ void fails_with_a_ticket() {
+  if (blockIdx.x == 0) last_block(launch_tickets());
+  device_require(blockIdx.x == 0, "no other block expected");
 }
 
 struct Stages {
@@ -143,15 +151,22 @@ std::vector<float> run_counts() {
   return {values.begin(), values.end()};
 }
 
-// Twice, with the ticket that the first launch left.
+// Twice, with the ticket that the first launch left, and one more behind a launch that failed.
 std::vector<float> run_ticket() {
   const simt::Guarded<float> x(simt::test::counting(kBlocks * kThreads), "x");
-  simt::Guarded<float> partial(kBlocks, "partial"), y(1, "y"), again(1, "again");
-  simt::Guarded<unsigned> ticket(std::vector<unsigned>{0}, "ticket");
-  for (float* to : {y.data(), again.data()}) {
-    launch<&ticket_sum>({kBlocks, kThreads}, x.data(), partial.data(), ticket.data(), to);
+  simt::Guarded<float> partial(kBlocks, "partial"), y(3, "y");
+  const auto run = [&](float* to) {
+    launch<&ticket_sum>({kBlocks, kThreads}, x.data(), partial.data(), to);
+  };
+  run(y.data());
+  run(y.data() + 1);
+  try {
+    launch<&fails_with_a_ticket>({2, kThreads});
+    return {};
+  } catch (const std::exception&) {
+    run(y.data() + 2);
   }
-  return {y.values()[0], again.values()[0]};
+  return y.values();
 }
 
 std::vector<float> run_double_buffered() {
@@ -204,7 +219,7 @@ std::vector<Fault> correct_kernels() {
               return float(n / 2 + 1 + (i % n >= 32) + 31 + (i % n < 32 ? 3 : 0));
             })),
       clean("counts by atomics", run_counts, constant(4, all / 4)),
-      clean("ticket sum", run_ticket, constant(2, float(all * (all - 1) / 2))),
+      clean("ticket sum", run_ticket, constant(3, float(all * (all - 1) / 2))),
       clean("double buffer of asynchronous copies", run_double_buffered,
             expected(
                 [](int t) {

@@ -40,6 +40,12 @@ __global__ void ticket_too_early(float* partial, unsigned* ticket, float* y) {
   if (__syncthreads_or(last) && threadIdx.x == 0) y[0] = sum_of(partial, kBlocks);
 }
 
+__global__ void takes_no_ticket(float* partial, unsigned*, float* y) {
+  if (threadIdx.x == 0) partial[blockIdx.x] = 1;
+  if (blockIdx.x == 0) return;
+  if (last_block(launch_tickets()) && threadIdx.x == 0) y[0] = sum_of(partial, kBlocks);
+}
+
 __global__ void two_blocks_one_place(float*, unsigned*, float* y) {
   if (threadIdx.x == 0) y[0] = blockIdx.x == gridDim.x - 1 ? float(kBlocks) : 0.0f;
 }
@@ -79,6 +85,7 @@ std::vector<Fault> block_faults() {
        sum},
       {"ticket before another thread's write", "missed", "missed", "error",
        run_case<&ticket_too_early>, sum},
+      {"a block that takes no ticket", "error", "error", "error", run_case<&takes_no_ticket>, sum},
       {"two blocks write one place", "order", "order", "error", run_case<&two_blocks_one_place>,
        sum},
       {"a block reads another one's result", "order", "order", "error",

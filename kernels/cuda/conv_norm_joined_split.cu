@@ -1,0 +1,16 @@
+// The joined norm_conv_vjp with products of float32 accuracy: conv_norm.h.
+#include "kernels/cuda/conv_norm_joined.cuh"
+
+namespace ek::kernels::EK_TARGET {
+
+template <>
+void norm_convolve_joined<SplitAtom>(Stream stream, const Conv2dShape& shape,
+                                     const ConvProblem& problem, const ConvSources<float>& sources,
+                                     float* dy, const StatsPrologue<float>& prologue,
+                                     const ActivationEpilogue<float>& epilogue,
+                                     const JoinedWeights<float>& weights, Workspace workspace) {
+  run_joined<SplitAtom>(stream, shape, problem, sources, dy, prologue, epilogue, weights,
+                        workspace);
+}
+
+}  // namespace ek::kernels::EK_TARGET
