@@ -5,13 +5,13 @@
 namespace ek {
 
 Evaluator::Evaluator(const Task& task, const TrainState& state, ResidentImages train,
-                     bool in_graphs, std::int64_t chunk)
+                     bool in_graphs, std::optional<std::int64_t> chunk)
     : task_(task),
       model_([&task, &state](const Tensor& x) {
         return LogitsAndFeatures{task.method->inference_logits(state, x), {}};
       }),
       options_(task.predict_options()) {
-  options_.chunk = chunk;
+  if (chunk) options_.chunk = *chunk;
   if (in_graphs) graphs_.emplace(task.device);
   if (task.device != Device{}) place(train_, task.source.train, std::move(train));
 }

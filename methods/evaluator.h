@@ -15,9 +15,10 @@ namespace ek {
 class Evaluator {
  public:
   // Both outlive it. On a device nobody replaces the tensors of `state`: they change in place.
-  // `train` are the resident images of task.source.train; empty on the cpu.
+  // `train` are the resident images of task.source.train; empty on the cpu. No `chunk`: that of
+  // task.predict_options().
   Evaluator(const Task& task, const TrainState& state, ResidentImages train, bool in_graphs,
-            std::int64_t chunk = PredictOptions{}.chunk);
+            std::optional<std::int64_t> chunk = {});
 
   // Logits and labels of records of the training or the test images; ek::predict has the rest.
   Predictions on_train(std::span<const std::int64_t> records);

@@ -157,7 +157,7 @@ MemoryPrice price_of(const Task& task, int prefetch) {
   price.device = task.device;
   price.sizes = {.batch = task.plan.step(0).count,
                  .meta_batch = task.has_meta ? task.meta_stream.batch_size : 0,
-                 .eval_images = std::min(PredictOptions{}.chunk, evaluated)};
+                 .eval_images = std::min(default_chunk(task.device), evaluated)};
   price.peak = predict_peak(
       [&](const StepSizes& sizes, AllocationTrace& trace) { try_training(task, sizes, trace); },
       price.sizes, task.device);

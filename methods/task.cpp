@@ -122,7 +122,7 @@ TrainState Task::initial_state(const std::string& init) const {
 }
 
 PredictOptions Task::predict_options() const {
-  return {.dtype = activation_dtype(precision), .device = device};
+  return {.chunk = default_chunk(device), .dtype = activation_dtype(precision), .device = device};
 }
 
 std::vector<double> Task::class_accuracy(const Predictions& predictions) const {

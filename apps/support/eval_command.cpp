@@ -226,7 +226,7 @@ void evaluate_checkpoints(const EvalOptions& options, const CommonOptions& commo
   std::vector<Tensor> logits, features;
   for (const EvalCheckpoint& checkpoint : checkpoints) {
     if (checkpoint.manifest()) report.split_hash = checkpoint.manifest()->hash;
-    PredictOptions predict_options;
+    PredictOptions predict_options{.chunk = default_chunk(common.device)};
     predict_options.progress = progress_of(checkpoint.file());
     auto [predictions, width, values] = checkpoint.run(
         source, *set.images, set.records, !options.features_out.empty(), predict_options);
