@@ -69,16 +69,16 @@ ScheduleSpec::Warmup parse_schedule_warmup(std::string_view text) {
 
 void check_schedule(const ScheduleSpec& spec) {
   const auto rate = [](const char* key, double value) {
-    require(std::isfinite(value) && value >= 0, "schedule.{}: {}, expected 0 or more", key, value);
+    require(std::isfinite(value) && value >= 0, "{}: {}, expected 0 or more", key, value);
   };
   require(spec.length > 0, "schedule.length: {}, expected above 0", spec.length);
-  rate("lr", spec.lr);
-  rate("warmup_start", spec.warmup_start);
-  rate("final_lr", spec.final_lr);
-  rate("gamma", spec.gamma);
-  for (double gamma : spec.gammas) rate("gammas", gamma);
+  rate("optim.lr", spec.lr);
+  rate("schedule.warmup_start", spec.warmup_start);
+  rate("schedule.final_lr", spec.final_lr);
+  rate("schedule.gamma", spec.gamma);
+  for (double gamma : spec.gammas) rate("schedule.gammas", gamma);
   require(0 <= spec.warmup_length && spec.warmup_length <= spec.length,
-          "schedule.warmup_length: {}, expected from 0 to the length of {}", spec.warmup_length,
+          "schedule.warmup: {}, expected from 0 to the length of {}", spec.warmup_length,
           spec.length);
   for (std::size_t i = 0; i < spec.milestones.size(); ++i) {
     const std::int64_t before = i == 0 ? 0 : spec.milestones[i - 1];

@@ -44,7 +44,7 @@ ScheduleSpec::Kind parse_schedule_kind(std::string_view text);
 ScheduleSpec::Unit parse_schedule_unit(std::string_view text);
 ScheduleSpec::Warmup parse_schedule_warmup(std::string_view text);
 
-// Error, starting with "schedule", for a spec that makes no sense.
+// Error, starting with the recipe key ("schedule.length"), for a spec that makes no sense.
 void check_schedule(const ScheduleSpec& spec);
 
 // t from 0 on; past the end the value at `length` stays. `spec` has passed check_schedule.

@@ -125,9 +125,9 @@ TEST_CASE("schedules that make no sense are refused by key") {
   };
   CHECK(error_with([](auto&) {}).empty());
   CHECK(contains(error_with([](auto& s) { s.length = 0; }), "schedule.length: 0"));
-  CHECK(contains(error_with([](auto& s) { s.lr = -1; }), "schedule.lr: -1"));
-  CHECK(contains(error_with([](auto& s) { s.lr = std::nan(""); }), "schedule.lr: nan"));
-  CHECK(contains(error_with([](auto& s) { s.warmup_length = 201; }), "schedule.warmup_length"));
+  CHECK(contains(error_with([](auto& s) { s.lr = -1; }), "optim.lr: -1"));
+  CHECK(contains(error_with([](auto& s) { s.lr = std::nan(""); }), "optim.lr: nan"));
+  CHECK(contains(error_with([](auto& s) { s.warmup_length = 201; }), "schedule.warmup:"));
   CHECK(contains(error_with([](auto& s) { s.milestones = {180, 160}; }), "expected rising"));
   CHECK(contains(error_with([](auto& s) { s.gammas = {1}; }), "schedule.gammas: 1 values"));
   CHECK(contains(error_with([](auto& s) { s.kind = Kind::cosine; }), "schedule.milestones"));
