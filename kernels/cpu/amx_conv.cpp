@@ -26,9 +26,6 @@ constexpr std::int64_t sums_in_tile = 256;
 constexpr __mmask16 all16 = 0xffff;
 constexpr __mmask32 all32 = 0xffffffff;
 
-template <class T>
-constexpr std::int64_t parts_of = std::is_same_v<T, bf16> ? 1 : 3;
-
 // f<0>(), ..., f<count - 1>()
 template <int count, class F>
 inline void for_each(F f) {
@@ -245,7 +242,7 @@ class AmxConv final : public SliceConv<T> {
   }
 
  private:
-  static constexpr int parts = int(parts_of<T>);
+  static constexpr int parts = amx_parts<T>;
   static constexpr std::int64_t tiles_at_once = AmxConvPlan::tiles_at_once;
   static constexpr std::size_t sums_bytes = tiles_at_once * sums_in_tile * sizeof(float);
 
@@ -347,7 +344,7 @@ class AmxConv final : public SliceConv<T> {
 
 template <class T>
 SliceConvPtr<T> amx_slice_conv(const Conv2dShape& slice, Conv2dPass pass) {
-  if (!has_amx_bf16() || !AmxConvPlan::fits(slice, pass, parts_of<T>)) return nullptr;
+  if (!has_amx_bf16() || !AmxConvPlan::fits(slice, pass, amx_parts<T>)) return nullptr;
   return std::make_shared<AmxConv<T>>(slice, pass);
 }
 

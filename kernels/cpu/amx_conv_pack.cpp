@@ -1,7 +1,6 @@
 // Weights as amx_conv.cpp wants them.
 #include <algorithm>
 #include <cstring>
-#include <type_traits>
 
 #include "kernels/cpu/amx.h"
 #include "kernels/cpu/amx_conv.h"
@@ -11,9 +10,6 @@
 
 namespace ek::kernels::cpu {
 namespace {
-
-template <class T>
-constexpr std::int64_t parts_of = std::is_same_v<T, bf16> ? 1 : 3;
 
 // Weights seen from the target: a tap's numbers for target channel o and source channel c.
 struct Taps {
@@ -71,13 +67,13 @@ void split(PackedTile& tile, bf16* to) {
 
 template <class T>
 std::optional<std::size_t> amx_pack_bytes(const Conv2dShape& shape, Conv2dPass pass) {
-  if (!has_amx_bf16() || !AmxConvPlan::fits(shape, pass, parts_of<T>)) return std::nullopt;
-  return std::size_t(AmxConvPlan(shape, pass, parts_of<T>).pack_size()) * sizeof(bf16);
+  if (!has_amx_bf16() || !AmxConvPlan::fits(shape, pass, amx_parts<T>)) return std::nullopt;
+  return std::size_t(AmxConvPlan(shape, pass, amx_parts<T>).pack_size()) * sizeof(bf16);
 }
 
 template <class T>
 void amx_pack(const Conv2dShape& shape, Conv2dPass pass, const float* ohwi, void* pack) {
-  const AmxConvPlan plan(shape, pass, parts_of<T>);
+  const AmxConvPlan plan(shape, pass, amx_parts<T>);
   const Taps taps(plan, ohwi, pass == Conv2dPass::backward_data);
   const std::int64_t chunks = plan.record / 32;
   parallel_for(plan.target_blocks * plan.runs, [&](std::int64_t n) {

@@ -1,6 +1,7 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/conv.h"
@@ -27,13 +28,17 @@
 // leaves out less than 2^-23 of |x w|: no more than a float32 product rounds.
 namespace ek::kernels::cpu {
 
+// The bf16 numbers of a number of T.
+template <class T>
+inline constexpr int amx_parts = std::is_same_v<T, bf16> ? 1 : 3;
+
 struct AmxConvPlan {
   std::int64_t batch;
   std::int64_t source_h, source_w, source_c;
   std::int64_t target_h, target_w, target_c;
   std::int64_t kernel_h, kernel_w, pad_h, pad_w;
 
-  std::int64_t parts;      // bf16 numbers of a number: 1 or 3
+  std::int64_t parts;      // amx_parts of the images
   bool pairs_rows;         // 16 channels or fewer
   std::int64_t record;     // elements
   std::int64_t images;     // that take turns
