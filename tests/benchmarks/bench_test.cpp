@@ -77,9 +77,12 @@ TEST_CASE("ek-bench: results are finite, positive and below the roof") {
     const double gb_s = row.at("bytes").get<double>() / row.at("best_ms").get<double>() / 1e6;
     CHECK(row.at("gb_s").get<double>() == Approx(gb_s));
     REQUIRE(row.at("share").get<double>() > 0);
-    // A roof that was measured on a machine that did something else beside may be a little low.
-    REQUIRE(row.at("share").get<double>() <= 1.2);
     const std::string family = row.at("family"), of = row.at("of");
+    // A roof that was measured on a machine that did something else beside may be a little low. The
+    // float32 roof is of vector units; AMX tiles, which have sixteen times their rate, may take
+    // float32 convolutions in six products.
+    const bool by_tiles = of == "compute" && family.find("conv") != std::string::npos;
+    REQUIRE(row.at("share").get<double>() <= (by_tiles ? 1.2 * 16 / 6 : 1.2));
     CHECK((of == "compute" || of == "copy"));
     families.insert(family);
     versions.insert(row.at("version"));
