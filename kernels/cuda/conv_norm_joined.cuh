@@ -37,11 +37,12 @@ bool with_joined(const Conv2dShape& s, const HaloPlan& plan, const Run& run) {
   return with_block(s, [&]<class Block>() {
     if constexpr (Block::taps == 9) {
       constexpr bool few = Block::rows <= 16;  // channels
+      constexpr int m = few ? 4 : 2, n = few ? 1 : 2;
       const GradientPlan p = gradient_plan<Product, Block>(s);
       const bool fits = plan.shared_bytes <= kComfortable &&
                         joined_gradient_bytes<Product, Block>(p) <= kComfortable;
       if (few == (plan.blocks == 1) && fits) {
-        return bool(run.template operator() < few ? 4 : 2, few ? 1 : 2, Block > ());
+        return bool(run.template operator()<m, n, Block>());
       }
     }
     return false;
