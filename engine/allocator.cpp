@@ -154,12 +154,16 @@ Pool& host_pool() {
   return *instance;
 }
 
+// Whether somebody has asked for memory of a GPU: before that, nobody asks the driver for any.
+std::atomic<bool> gpu_pools_exist = false;
+
 std::vector<Pool*>& gpu_pools() {
   static auto* all = [] {
     auto* made = new std::vector<Pool*>;
     for (int gpu = 0; gpu < cuda::gpus().count; ++gpu) {
       made->push_back(new Pool({Device::Kind::cuda, gpu}));
     }
+    gpu_pools_exist = true;
     return made;
   }();
   return *all;
@@ -199,6 +203,7 @@ struct GiveBack {
 template <class F>
 void for_each_pool(F&& f) {
   f(host_pool());
+  if (!gpu_pools_exist) return;
   for (Pool* gpu : gpu_pools()) f(*gpu);
 }
 

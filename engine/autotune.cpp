@@ -21,7 +21,7 @@ struct Sampling {
 Sampling sampling_on(Device device) {
   if (device.kind == Device::Kind::simt)
     return {.warmup = 0, .rounds = 3, .most_repeats = 1, .round_us = 0};
-  return {.warmup = 1, .rounds = 7, .most_repeats = 100, .round_us = 2000};
+  return {.warmup = 1, .rounds = 7, .most_repeats = 500, .round_us = 2000};
 }
 
 // Of f() and what it puts on the device's queue.

@@ -70,6 +70,12 @@ cudaStream_t used_queue(int gpu) {
   return queue_of(gpu);
 }
 
+// use() of a destructor: what fails shows in the calls that follow, whose status nobody reads.
+void select_quietly(int gpu) noexcept {
+  if (current == gpu || cudaSetDevice(gpu) != cudaSuccess) return;
+  current = gpu;
+}
+
 void copy(cudaStream_t queue, void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
   check(cudaMemcpyAsync(to, from, bytes, kind, queue), "cudaMemcpyAsync");
 }
@@ -175,8 +181,8 @@ void* allocate_pinned(int gpu, std::size_t bytes) {
   return memory;
 }
 
-void release_pinned(int gpu, void* memory) {
-  use(gpu);
+void release_pinned(int gpu, void* memory) noexcept {
+  select_quietly(gpu);
   cudaFreeHost(memory);
 }
 
@@ -191,8 +197,18 @@ void* make_event(int gpu) {
   return event;
 }
 
-void destroy_event(int gpu, void* event) {
-  use(gpu);
+void wait_quietly(int gpu) noexcept {
+  try {
+    with_queue(gpu, [](const Queue& queue) {
+      if (queue.captured_by == std::thread::id()) cudaStreamSynchronize(queue.stream);
+    });
+  } catch (const Error&) {  // in a capture of another thread
+  }
+}
+
+void destroy_event(int gpu, void* event) noexcept {
+  select_quietly(gpu);
+  cudaEventSynchronize(static_cast<cudaEvent_t>(event));
   cudaEventDestroy(static_cast<cudaEvent_t>(event));
 }
 
@@ -268,18 +284,15 @@ void synchronise(int) {
 void* allocate_pinned(int, std::size_t) {
   none();
 }
-void release_pinned(int, void*) {
-  none();
-}
+void release_pinned(int, void*) noexcept {}
 void send_pinned(int, void*, const void*, std::size_t) {
   none();
 }
 void* make_event(int) {
   none();
 }
-void destroy_event(int, void*) {
-  none();
-}
+void destroy_event(int, void*) noexcept {}
+void wait_quietly(int) noexcept {}
 void record_event(int, void*) {
   none();
 }

@@ -49,14 +49,18 @@ void synchronise(int gpu);
 // Memory of the host that the GPU reads by itself, and a copy from there that the host does not
 // wait for: an event tells when it is done. engine/pinned.h owns both.
 void* allocate_pinned(int gpu, std::size_t bytes);
-void release_pinned(int gpu, void* memory);
 void send_pinned(int gpu, void* to, const void* from_pinned, std::size_t bytes);
 
 // A mark on the queue: record_event puts it behind all that the queue holds, wait_for_event lets
 // the host wait until the queue is there. An event that was never recorded is not waited for.
 void* make_event(int gpu);
-void destroy_event(int gpu, void* event);
 void record_event(int gpu, void* event);
 void wait_for_event(int gpu, void* event);
+
+// For destructors, which say nothing of what failed before. An event is waited for, and the queue
+// unless it is in a capture, which may not wait.
+void destroy_event(int gpu, void* event) noexcept;
+void release_pinned(int gpu, void* memory) noexcept;
+void wait_quietly(int gpu) noexcept;
 
 }  // namespace ek::cuda

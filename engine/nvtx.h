@@ -1,7 +1,10 @@
 #pragma once
 #include <string_view>
 
+#include "engine/device.h"
+
 #ifdef EK_HAS_CUDA_DEVICE
+#include <cuda_profiler_api.h>
 #include <nvtx3/nvToolsExt.h>
 
 #include <algorithm>
@@ -31,5 +34,27 @@ inline void pop() {
   nvtxRangePop();
 #endif
 }
+
+// While it lives, NVIDIA's profilers collect where they were told to wait for it (`ncu
+// --profile-from-start off`, `nsys profile --capture-range cudaProfilerApi`). What the device is to
+// be seen doing must have ended before. Does nothing on other devices.
+class Collection {
+ public:
+  explicit Collection(Device device) : device_(device) {
+#ifdef EK_HAS_CUDA_DEVICE
+    if (device_.kind == Device::Kind::cuda) cudaProfilerStart();
+#endif
+  }
+  ~Collection() {
+#ifdef EK_HAS_CUDA_DEVICE
+    if (device_.kind == Device::Kind::cuda) cudaProfilerStop();
+#endif
+  }
+  Collection(const Collection&) = delete;
+  Collection& operator=(const Collection&) = delete;
+
+ private:
+  [[maybe_unused]] Device device_;
+};
 
 }  // namespace ek::nvtx

@@ -27,7 +27,6 @@ PinnedBuffers::~PinnedBuffers() {
     if (device_.in_host_memory()) {
       std::free(buffer.memory);
     } else {
-      cuda::wait_for_event(device_.index, buffer.event);
       cuda::destroy_event(device_.index, buffer.event);
       cuda::release_pinned(device_.index, buffer.memory);
     }
@@ -36,7 +35,8 @@ PinnedBuffers::~PinnedBuffers() {
 
 void* PinnedBuffers::begin() {
   const Buffer& buffer = buffers_[turn_];
-  if (!device_.in_host_memory()) cuda::wait_for_event(device_.index, buffer.event);
+  if (!begun_ && !device_.in_host_memory()) cuda::wait_for_event(device_.index, buffer.event);
+  begun_ = true;
   return buffer.memory;
 }
 
@@ -54,6 +54,7 @@ void PinnedBuffers::send(Tensor& to) {
     cuda::record_event(device_.index, buffer.event);
   }
   turn_ = 1 - turn_;
+  begun_ = false;
 }
 
 }  // namespace ek

@@ -31,6 +31,7 @@ class PinnedBuffers {
   std::size_t bytes_;
   std::array<Buffer, 2> buffers_;
   std::size_t turn_ = 0;
+  bool begun_ = false;  // the buffer whose turn it is has been read, and may have been written to
 };
 
 }  // namespace ek

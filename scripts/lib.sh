@@ -12,5 +12,5 @@ die() {
 
 # The comment at the head of the calling script is its help.
 print_help() {
-  sed -n '2,/^[^#]/ { /^#/ { s/^# \{0,1\}//; p } }' "$1"
+  sed -n '2,$ { /^#/!q; s/^# \{0,1\}//; p }' "$root/scripts/$(basename "$1")"
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/atomic_file.h"
+#include "engine/nvtx.h"
 #include "engine/profiler.h"
 #include "engine/random.h"
 #include "engine/weight_packs.h"
@@ -316,7 +317,10 @@ nlohmann::json bench_step(const BenchStepOptions& options) {
     reset_memory_peak();
   }
   const std::int64_t allocations = memory_stats(options.device).system_allocations;
-  const std::vector<double> times_ms = timed(bench, options.steps);
+  const std::vector<double> times_ms = [&] {
+    const nvtx::Collection collection(options.device);
+    return timed(bench, options.steps);
+  }();
   const double last_loss = bench.loss();
   const MemoryStats memory = memory_stats(options.device);
   const nlohmann::json step_ms = quantiles(times_ms);

@@ -2,6 +2,7 @@
 // The nvcc side of primitives.cuh: CUDA itself, and inline PTX where CUDA C++ has no word.
 #include <cuda_runtime.h>
 
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -31,14 +32,30 @@ struct Launch {
   Stream stream = {};
 };
 
+// Allows a kernel all the shared memory that a block can have, once for each GPU: an attribute of
+// the kernel, which the launches inside a graph rely on as much as the next one.
+template <auto Kernel>
+void allow_shared_memory() {
+  static std::atomic<std::uint64_t> allowed = 0;  // a bit for each of the first 64 GPUs
+  int gpu = 0, most = 0;
+  check(cudaGetDevice(&gpu), __PRETTY_FUNCTION__);
+  const std::uint64_t bit = gpu < 64 ? std::uint64_t(1) << gpu : 0;
+  if (allowed & bit) return;
+  cudaFuncAttributes attributes;
+  check(cudaFuncGetAttributes(&attributes, Kernel), __PRETTY_FUNCTION__);
+  check(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, gpu),
+        __PRETTY_FUNCTION__);
+  check(cudaFuncSetAttribute(Kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             most - int(attributes.sharedSizeBytes)),
+        __PRETTY_FUNCTION__);
+  allowed |= bit;
+}
+
 template <auto Kernel, class... A>
 void launch(const Launch& shape, const A&... arguments) {
-  constexpr std::size_t without_asking = 48 * 1024;
-  if (shape.shared_bytes > without_asking) {
-    check(cudaFuncSetAttribute(Kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               int(shape.shared_bytes)),
-          __PRETTY_FUNCTION__);
-  }
+  // Of the 48 KiB that need no asking, a kernel's own arrays take their part.
+  constexpr std::size_t without_asking = 32 * 1024;
+  if (shape.shared_bytes > without_asking) allow_shared_memory<Kernel>();
   cudaLaunchConfig_t config = {};
   config.gridDim = shape.grid;
   config.blockDim = shape.block;

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "kernels/arguments.h"
+#include "kernels/cuda/block_place.cuh"
 #include "kernels/cuda/packs.cuh"
 #include "kernels/cuda/weight_packs.cuh"
 #include "kernels/math/adam.h"
@@ -19,7 +20,8 @@ constexpr int kUpdateThreads = 256;
 template <class T>
 struct Segment {
   std::int64_t begin, end;  // elements
-  std::int64_t last_block;  // one past: blocks of this launch up to the end of this segment
+  std::int64_t last_block;  // one past: blocks of this launch up to the end of this segment,
+                            // of all where there is none
   double lr_factor;
   T decay;
 };
@@ -95,11 +97,8 @@ struct NoPacks {
 // The segment that this block works for, and which of its blocks this one is.
 template <class T, int N>
 __device__ int segment_of_block(const Segments<T, N>& segments, std::int64_t& block) {
-  int s = 0;
   block = blockIdx.x;
-  while (block >= segments.of[s].last_block) ++s;
-  if (s > 0) block -= segments.of[s - 1].last_block;
-  return s;
+  return part_of_block([&](int i) { return segments.of[i].last_block; }, N, block);
 }
 
 // P: T, or const T where the update writes nothing but its state.
@@ -170,6 +169,7 @@ void update_all(Stream stream, bool packed, const Scalar& lr, const Pieces& piec
   std::int64_t blocks = 0;
   const auto flush = [&] {
     if (count == 0) return;
+    for (int i = count; i < Packs::kMostSegments; ++i) some.of[i].last_block = blocks;
     const Launch shape{dim3(unsigned(blocks)), dim3(kUpdateThreads), 0, stream};
     if (packed) {
       launch<&update_packed<Update, Packs, T, P, State...>>(shape, some, packs, update, lr,

@@ -1,10 +1,10 @@
 // One block works on up to 1024 elements of one piece. Pieces travel as kernel arguments, and a
-// block finds its own by counting: there are few, and nothing has to lie in device memory first.
+// block looks its own up: there are few, and nothing has to lie in device memory first.
 #include "kernels/pieces.h"
 
 #include <algorithm>
 
-#include "kernels/cuda/primitives.cuh"
+#include "kernels/cuda/block_place.cuh"
 
 namespace ek::kernels {
 namespace EK_TARGET {
@@ -19,7 +19,8 @@ struct Pieces {
   const T* from[kMostPieces];
   std::int64_t begin[kMostPieces], count[kMostPieces];
   T factor[kMostPieces];
-  int last_block[kMostPieces];  // one past: blocks of this launch up to the end of this piece
+  // One past: blocks of this launch up to the end of this piece, of all where there is none.
+  int last_block[kMostPieces];
 };
 static_assert(sizeof(Pieces<double>) < 32000);  // what a kernel takes as arguments
 
@@ -39,9 +40,8 @@ struct Blend {
 
 template <class T, class F>
 __global__ void __launch_bounds__(kThreads) over_pieces(Pieces<T> pieces, F f, T* y) {
-  int block = int(blockIdx.x), piece = 0;
-  while (block >= pieces.last_block[piece]) ++piece;
-  if (piece > 0) block -= pieces.last_block[piece - 1];
+  int block = int(blockIdx.x);
+  const int piece = part_of_block([&](int i) { return pieces.last_block[i]; }, kMostPieces, block);
   const std::int64_t end = std::min(pieces.count[piece], (block + 1) * kOfBlock);
   for (std::int64_t i = block * kOfBlock + threadIdx.x; i < end; i += kThreads) {
     const std::int64_t at = pieces.begin[piece] + i;
@@ -56,6 +56,7 @@ void run(Stream stream, std::span<const Piece<T>> pieces, const F& f, T* y) {
   std::int64_t blocks = 0;
   const auto flush = [&] {
     if (count == 0) return;
+    std::fill(some.last_block + count, some.last_block + kMostPieces, int(blocks));
     launch<&over_pieces<T, F>>({dim3(unsigned(blocks)), dim3(kThreads), 0, stream}, some, f, y);
     count = 0;
     blocks = 0;

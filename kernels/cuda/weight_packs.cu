@@ -2,8 +2,10 @@
 // to kMostJobs packs in a launch, a thread and a word of a pack. Jobs travel as kernel arguments.
 #include "kernels/cuda/weight_packs.cuh"
 
+#include <algorithm>
 #include <limits>
 
+#include "kernels/cuda/block_place.cuh"
 #include "kernels/versions.h"
 
 namespace ek::kernels {
@@ -15,14 +17,14 @@ constexpr int kMostJobs = 128;
 
 struct Jobs {
   PackTarget of[kMostJobs];
-  int last_block[kMostJobs];  // one past: blocks of this launch up to the end of this job
+  // One past: blocks of this launch up to the end of this job, of all where there is none.
+  int last_block[kMostJobs];
 };
 
 template <class T>
 __global__ void __launch_bounds__(kThreads) pack_all(Jobs jobs, const float* weights) {
-  int block = int(blockIdx.x), job = 0;
-  while (block >= jobs.last_block[job]) ++job;
-  if (job > 0) block -= jobs.last_block[job - 1];
+  int block = int(blockIdx.x);
+  const int job = part_of_block([&](int i) { return jobs.last_block[i]; }, kMostJobs, block);
   const PackTarget& target = jobs.of[job];
   const std::int64_t i = std::int64_t(block) * kThreads + threadIdx.x;
   if (i >= target.layout.fragments() * kFragmentWords) return;
@@ -48,6 +50,7 @@ void write_packs(Stream stream, std::span<const PackJob> jobs, const Acc<T>* wei
   std::int64_t blocks = 0;
   const auto flush = [&] {
     if (count == 0) return;
+    std::fill(some.last_block + count, some.last_block + kMostJobs, int(blocks));
     launch<&pack_all<T>>({dim3(unsigned(blocks)), dim3(kThreads), 0, stream}, some, weights);
     count = 0;
     blocks = 0;
