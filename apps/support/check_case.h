@@ -8,8 +8,9 @@
 #include "kernels/float_products.h"
 
 // What ek-check runs: every op of engine/ops.h on a few awkward shapes (odd sizes, one element,
-// batch 1, channels that are a multiple of nothing, groups, strides) and, for its timings, on one
-// large one. Inputs lie away from kinks and ties, so that finite differences hold and rounding to
+// batch 1, channels that are a multiple of nothing, groups, strides), convolutions also with larger
+// kernels (5x5; the 7x7 with stride 2 of a ResNet-50's stem), and, for its timings, on one large
+// one. Inputs lie away from kinks and ties, so that finite differences hold and rounding to
 // bfloat16 switches nothing.
 namespace ek {
 

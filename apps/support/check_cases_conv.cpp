@@ -41,7 +41,8 @@ std::vector<Geometry> geometries(bool large) {
   };
 }
 
-// The case of what `of` makes of the options; of the factors of tf32 products, all inputs are.
+// The case of what `of` makes of the options, exact and with tf32 products, of which every input is
+// a factor.
 template <class Of>
 CheckCase conv_case(const char* op, const Geometry& g, Tensors inputs, std::vector<bool> activation,
                     const Of& of) {

@@ -31,8 +31,9 @@ Tensor to_double(const Tensor& x) {
 // The nearest tf32 numbers, of two the larger one in size; x float32 on the CPU.
 Tensor rounded_to_tf32(const Tensor& x) {
   std::vector<float> values(x.span<float>().begin(), x.span<float>().end());
-  for (float& v : values)
+  for (float& v : values) {
     v = std::bit_cast<float>((std::bit_cast<std::uint32_t>(v) + 0x1000) & ~0x1FFFu);
+  }
   return Tensor::from(values, x.shape());
 }
 
