@@ -1,4 +1,7 @@
 // Cases of the ops that work element by element, row by row or on nothing but shapes.
+#include <algorithm>
+#include <regex>
+
 #include "apps/support/check_case.h"
 #include "engine/ops.h"
 
@@ -130,7 +133,12 @@ namespace {
 std::vector<CheckCase> joined(bool large) {
   std::vector<CheckCase> all;
   for (auto family : {plain_cases, dense_cases, conv_cases, norm_cases, pool_cases}) {
-    for (CheckCase& one : family(large)) all.push_back(std::move(one));
+    for (CheckCase& one : family(large)) {
+      // Behind the last one of its op, if there is one: families take turns among ops.
+      const auto same = std::find_if(all.rbegin(), all.rend(),
+                                     [&](const CheckCase& other) { return other.op == one.op; });
+      all.insert(same == all.rend() ? all.end() : same.base(), std::move(one));
+    }
   }
   return all;
 }
@@ -142,6 +150,18 @@ std::vector<CheckCase> check_cases() {
 }
 std::vector<CheckCase> perf_cases() {
   return joined(true);
+}
+
+std::vector<CheckCase> matching_cases(std::vector<CheckCase> cases, const std::string& filter) {
+  std::regex pattern;
+  try {
+    pattern = std::regex(filter);
+  } catch (const std::regex_error&) {
+    fail("--filter {}: expected a regular expression", filter);
+  }
+  std::erase_if(cases, [&](const CheckCase& one) { return !std::regex_search(one.op, pattern); });
+  require(!cases.empty(), "--filter {}: no op has such a name", filter);
+  return cases;
 }
 
 }  // namespace ek

@@ -36,81 +36,99 @@ std::vector<Geometry> geometries(bool large) {
       {"7x5, 3 to 2, 2x3, stride 3x2, no padding", {2, 7, 5, 3}, {2, 2, 3, 3}, {{3, 2}, {0, 0}, 1}},
       {"5x5, depthwise", {2, 5, 5, 3}, {3, 3, 3, 1}, {{1, 1}, {1, 1}, 3}},
       {"3x4, 17 to 9, 1x1", {2, 3, 4, 17}, {9, 1, 1, 17}, {}},
+      {"6x6, 16 to 16, 5x5", {2, 6, 6, 16}, {16, 5, 5, 16}, {{1, 1}, {2, 2}, 1}},
+      {"9x9, 3 to 8, 7x7, stride 2", {2, 9, 9, 3}, {8, 7, 7, 3}, {{2, 2}, {3, 3}, 1}},
   };
 }
 
-void add_convolutions(std::vector<CheckCase>& cases, bool large) {
-  for (const Geometry& g : geometries(large)) {
-    cases.push_back(
-        {"conv2d",
-         g.name,
-         {normal(g.x, 50), normal(g.weight, 51, 0.5)},
-         [o = g.options](const Tensors& in) { return Tensors{ops::conv2d(in[0], in[1], o)}; },
-         {true, false}});
-    cases.push_back({"conv2d_backward_data",
-                     g.name,
-                     {normal(g.y(), 52), normal(g.weight, 53, 0.5)},
-                     [o = g.options, shape = g.x](const Tensors& in) {
-                       return Tensors{ops::conv2d_backward_data(in[0], in[1], shape, o)};
-                     },
-                     {true, false}});
-    cases.push_back({"conv2d_backward_weights",
-                     g.name,
-                     {normal(g.x, 54), normal(g.y(), 55)},
-                     [o = g.options, shape = g.weight](const Tensors& in) {
-                       return Tensors{ops::conv2d_backward_weights(in[0], in[1], shape, o)};
-                     },
-                     {true, true}});
-    CheckCase stats{"conv_stats",
-                    g.name,
-                    {normal(g.x, 56), normal(g.weight, 57, 0.5)},
-                    [o = g.options](const Tensors& in) {
-                      const ops::PreNorm out = ops::conv_stats(in[0], in[1], o, {});
-                      return Tensors{out.y, out.stats.mean, out.stats.var};
-                    },
-                    {true, false}};
-    stats.fused = true;
-    cases.push_back(stats);
-  }
-  if (large) return;
-  const Geometry g = geometries(false)[1];
-  CheckCase running{"conv_stats",
-                    g.name + ", running statistics",
-                    {normal(g.x, 58), normal(g.weight, 59, 0.5)},
-                    [o = g.options](const Tensors& in) {
-                      const ops::ChannelStats given{in[1], in[1]};  // handed on, not used
-                      return Tensors{ops::conv_stats(in[0], in[1], o, given).y};
-                    },
-                    {true, false}};
-  running.fused = true;
-  cases.push_back(running);
+// The case of what `of` makes of the options, exact and with tf32 products, of which every input is
+// a factor.
+template <class Of>
+CheckCase conv_case(const char* op, const Geometry& g, Tensors inputs, std::vector<bool> activation,
+                    const Of& of) {
+  CheckCase one{op, g.name, std::move(inputs), of(g.options), std::move(activation)};
+  ops::Conv2dOptions rounded = g.options;
+  rounded.products = kernels::FloatProducts::tf32;
+  one.run_tf32 = of(rounded);
+  one.factors.assign(one.inputs.size(), true);
+  return one;
+}
+
+void add_convolutions(std::vector<CheckCase>& cases, const Geometry& g) {
+  cases.push_back(conv_case("conv2d", g, {normal(g.x, 50), normal(g.weight, 51, 0.5)},
+                            {true, false}, [](const ops::Conv2dOptions& o) {
+                              return [o](const Tensors& in) {
+                                return Tensors{ops::conv2d(in[0], in[1], o)};
+                              };
+                            }));
+  cases.push_back(conv_case("conv2d_backward_data", g,
+                            {normal(g.y(), 52), normal(g.weight, 53, 0.5)}, {true, false},
+                            [&](const ops::Conv2dOptions& o) {
+                              return [o, shape = g.x](const Tensors& in) {
+                                return Tensors{ops::conv2d_backward_data(in[0], in[1], shape, o)};
+                              };
+                            }));
+  cases.push_back(conv_case("conv2d_backward_weights", g, {normal(g.x, 54), normal(g.y(), 55)},
+                            {true, true}, [&](const ops::Conv2dOptions& o) {
+                              return [o, shape = g.weight](const Tensors& in) {
+                                return Tensors{
+                                    ops::conv2d_backward_weights(in[0], in[1], shape, o)};
+                              };
+                            }));
+  cases.push_back(conv_case("conv_stats", g, {normal(g.x, 56), normal(g.weight, 57, 0.5)},
+                            {true, false}, [](const ops::Conv2dOptions& o) {
+                              return [o](const Tensors& in) {
+                                const ops::PreNorm out = ops::conv_stats(in[0], in[1], o, {});
+                                return Tensors{out.y, out.stats.mean, out.stats.var};
+                              };
+                            }));
+  cases.back().fused = true;
+}
+
+CheckCase running_statistics_case(const Geometry& g) {
+  CheckCase one = conv_case("conv_stats", g, {normal(g.x, 58), normal(g.weight, 59, 0.5)},
+                            {true, false}, [](const ops::Conv2dOptions& o) {
+                              return [o](const Tensors& in) {
+                                const ops::ChannelStats given{in[1], in[1]};  // handed on, not used
+                                return Tensors{ops::conv_stats(in[0], in[1], o, given).y};
+                              };
+                            });
+  one.name += ", running statistics";
+  one.fused = true;
+  return one;
 }
 
 // norm_conv of y, weight, mean, var, gamma, beta and, if asked for, a shortcut.
 CheckCase norm_conv_case(const Geometry& g, bool shortcut, bool relu, bool training) {
-  const Shape channels{g.x[3]}, out_channels{g.weight[0]};
-  CheckCase one{
-      "norm_conv",
-      fmt::format("{}{}{}{}", g.name, shortcut ? ", shortcut" : "", relu ? ", ReLU" : "",
-                  training ? "" : ", running statistics"),
-      {two_sided(g.x, 60), normal(g.weight, 61, 0.5), normal(channels, 62, 0.05),
-       normal(channels, 63, 0.02, 1), normal(channels, 64, 0.05, 1), normal(channels, 65, 0.05)},
-      {}};
-  one.activation = {true, false, false, false, false, false};
+  const Shape channels{g.x[3]};
+  Tensors inputs{two_sided(g.x, 60),
+                 normal(g.weight, 61, 0.5),
+                 normal(channels, 62, 0.05),
+                 normal(channels, 63, 0.02, 1),
+                 normal(channels, 64, 0.05, 1),
+                 normal(channels, 65, 0.05)};
+  std::vector<bool> activation{true, false, false, false, false, false};
   if (shortcut) {
-    one.inputs.push_back(normal(g.x, 66, 0.05));
-    one.activation.push_back(true);
+    inputs.push_back(normal(g.x, 66, 0.05));
+    activation.push_back(true);
   }
+  CheckCase one = conv_case(
+      "norm_conv", g, std::move(inputs), std::move(activation), [=](const ops::Conv2dOptions& o) {
+        return [=](const Tensors& in) {
+          std::optional<ops::ChannelStats> running;
+          if (!training) running = ops::ChannelStats{in[2], in[3]};  // handed on, not used
+          const ops::NormConv out =
+              ops::norm_conv({in[0], {in[2], in[3]}}, in[4], in[5], shortcut ? in[6] : Tensor(),
+                             {1e-5, relu}, in[1], o, running, true);
+          if (!training) return Tensors{out.activation, out.out.y};
+          return Tensors{out.activation, out.out.y, out.out.stats.mean, out.out.stats.var};
+        };
+      });
+  one.name += fmt::format("{}{}{}", shortcut ? ", shortcut" : "", relu ? ", ReLU" : "",
+                          training ? "" : ", running statistics");
   one.fused = true;
-  one.run = [o = g.options, shortcut, relu, training](const Tensors& in) {
-    std::optional<ops::ChannelStats> running;
-    if (!training) running = ops::ChannelStats{in[2], in[3]};  // handed on, not used
-    const ops::NormConv out =
-        ops::norm_conv({in[0], {in[2], in[3]}}, in[4], in[5], shortcut ? in[6] : Tensor(),
-                       {1e-5, relu}, in[1], o, running, true);
-    if (!training) return Tensors{out.activation, out.out.y};
-    return Tensors{out.activation, out.out.y, out.out.stats.mean, out.out.stats.var};
-  };
+  one.factors.assign(one.inputs.size(), false);
+  one.factors[1] = true;  // the other one is the activation
   return one;
 }
 
@@ -118,13 +136,14 @@ CheckCase norm_conv_case(const Geometry& g, bool shortcut, bool relu, bool train
 
 std::vector<CheckCase> conv_cases(bool large) {
   std::vector<CheckCase> cases;
-  add_convolutions(cases, large);
   for (const Geometry& g : geometries(large)) {
+    add_convolutions(cases, g);
     cases.push_back(norm_conv_case(g, true, true, true));
     if (large) continue;
     cases.push_back(norm_conv_case(g, false, true, true));
     cases.push_back(norm_conv_case(g, false, false, false));
   }
+  if (!large) cases.push_back(running_statistics_case(geometries(false)[1]));
   return cases;
 }
 

@@ -52,14 +52,17 @@ double PerfRow::share(const CheckRoof& roof) const {
   return std::max(gb_s() / roof.copy_gb_s, gflop_s() / roof.gflop_s);
 }
 
-std::vector<PerfRow> time_case(const CheckCase& one, Device device, DType dtype, double seconds) {
+std::vector<PerfRow> time_case(const CheckCase& one, Device device, CheckType type,
+                               double seconds) {
+  const TensorFunction& function = one.run_in(type);
+  if (!function) return {};
   Tensors all, x;
   std::vector<std::size_t> places;
   for (std::size_t i = 0; i < one.inputs.size(); ++i) {
     const Tensor& input = one.inputs[i];
     const bool floating = is_floating(input.dtype());
     const bool activation = one.activation.empty() || one.activation[i];
-    const DType wanted = activation ? dtype : accumulation_dtype(dtype);
+    const DType wanted = activation ? type.dtype : accumulation_dtype(type.dtype);
     all.push_back((floating ? input.to(wanted) : input).to(device));
     if (!floating || (!one.differentiable.empty() && !one.differentiable[i])) continue;
     places.push_back(i);
@@ -68,7 +71,7 @@ std::vector<PerfRow> time_case(const CheckCase& one, Device device, DType dtype,
   const TensorFunction f = [&](const Tensors& in) {
     Tensors arguments = all;
     for (std::size_t k = 0; k < places.size(); ++k) arguments[places[k]] = in[k];
-    return one.run(arguments);
+    return function(arguments);
   };
   std::vector<PerfRow> rows{timed(one, "forward", device, seconds / 3, [&] { f(x); })};
   const LinearMap map = linearize_tensors(f, x);

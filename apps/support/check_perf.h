@@ -7,7 +7,7 @@
 
 namespace ek {
 
-// What this machine reaches: GB/s of copying, GFLOP/s of a large product in the dtype.
+// What this machine reaches: GB/s of copying, GFLOP/s of a large product in the type.
 struct CheckRoof {
   double copy_gb_s = 0, gflop_s = 0;
 };
@@ -24,8 +24,8 @@ struct PerfRow {
 };
 
 // Mode perf of one case: forward, vjp and jvp, each several times for about `seconds` in all and at
-// least twice. What is refused is not in the result.
-std::vector<PerfRow> time_case(const CheckCase& one, Device device, DType dtype, double seconds);
+// least twice. What is refused is not in the result, nor an op without the products of the type.
+std::vector<PerfRow> time_case(const CheckCase& one, Device device, CheckType type, double seconds);
 
 std::string perf_head(bool roof);
 std::string perf_line(const PerfRow& row, const std::optional<CheckRoof>& roof);

@@ -1,6 +1,7 @@
 #include "apps/support/check_run.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <optional>
@@ -27,12 +28,23 @@ Tensor to_double(const Tensor& x) {
   return is_floating(x.dtype()) ? x.to(DType::float64) : x;
 }
 
+// The nearest tf32 numbers, of two the larger one in size; x float32 on the CPU.
+Tensor rounded_to_tf32(const Tensor& x) {
+  std::vector<float> values(x.span<float>().begin(), x.span<float>().end());
+  for (float& v : values) {
+    v = std::bit_cast<float>((std::bit_cast<std::uint32_t>(v) + 0x1000) & ~0x1FFFu);
+  }
+  return Tensor::from(values, x.shape());
+}
+
 // The case as a function of its differentiated inputs, in given dtypes and on a device.
 class Application {
  public:
-  Application(const CheckCase& one, Device device, DType dtype) : device_(device), run_(one.run) {
+  Application(const CheckCase& one, Device device, CheckType type)
+      : device_(device), type_(type), run_(one.run_in(type)), exact_(one.run) {
+    if (type.is_tf32()) factors_ = one.factors;
     for (std::size_t i = 0; i < one.inputs.size(); ++i) {
-      const DType wanted = dtype_of_input(one, i, dtype);
+      const DType wanted = dtype_of_input(one, i, type.dtype);
       all_.push_back(is_floating(wanted) ? one.inputs[i].to(wanted) : one.inputs[i]);
       if (differentiated(one, i)) places_.push_back(i);
     }
@@ -42,7 +54,11 @@ class Application {
   Application reference() const {
     Application wide = *this;
     wide.device_ = {};
-    for (Tensor& x : wide.all_) x = to_double(x);
+    wide.run_ = exact_;
+    for (std::size_t i = 0; i < all_.size(); ++i) {
+      const bool factor = !factors_.empty() && factors_[i];
+      wide.all_[i] = to_double(factor ? rounded_to_tf32(all_[i]) : all_[i]);
+    }
     return wide;
   }
 
@@ -61,19 +77,23 @@ class Application {
     };
   }
   Device device() const { return device_; }
+  CheckType type() const { return type_; }
 
  private:
   Device device_;
-  TensorFunction run_;
-  Tensors all_;  // on the CPU
+  CheckType type_;
+  TensorFunction run_, exact_;
+  std::vector<bool> factors_;  // of tf32 products; empty if there are none
+  Tensors all_;                // on the CPU
   std::vector<std::size_t> places_;
 };
 
 // Directions for tensors: drawn once in the dtypes of the run under test, then moved.
-Tensors directions(const Tensors& like, std::uint64_t seed) {
+Tensors directions(const Tensors& like, std::uint64_t seed, CheckType type) {
   Tensors drawn;
   for (std::size_t i = 0; i < like.size(); ++i) {
-    drawn.push_back(random_tensor(like[i].shape(), seed * 1000 + i).to(like[i].dtype()));
+    const Tensor one = random_tensor(like[i].shape(), seed * 1000 + i).to(like[i].dtype());
+    drawn.push_back(type.is_tf32() ? rounded_to_tf32(one) : one);
   }
   return drawn;
 }
@@ -102,11 +122,13 @@ class Runner {
       : f_(application.function()),
         x_(application.point()),
         device_(application.device()),
+        type_(application.type()),
         wide_(wide),
         map_(linearize_tensors(f_, x_)) {}
 
   Directions draw() const {
-    return {directions(x_, 12), directions(map_.outputs(), 11), directions(map_.outputs(), 13)};
+    return {directions(x_, 12, type_), directions(map_.outputs(), 11, type_),
+            directions(map_.outputs(), 13, type_)};
   }
   Tensors value() const { return home(map_.outputs()); }
   Tensors vjp(const Directions& d) const { return home(map_.vjp(on(d.ct, device_, wide_))); }
@@ -134,6 +156,7 @@ class Runner {
   TensorFunction f_;
   Tensors x_;
   Device device_;
+  CheckType type_;
   bool wide_;
   LinearMap map_;
 };
@@ -155,12 +178,12 @@ bool version_named() {
 // An Error that says which device or dtype cannot do it is a refusal, and so is that of a version
 // which was asked for by name and does not serve the shape; any other is a fault, what CUDA reports
 // always.
-CheckOutcome of_error(const std::string& message, Device device, DType dtype) {
+CheckOutcome of_error(const std::string& message, Device device, CheckType type) {
   const auto says = [&](std::string_view words) {
     return message.find(words) != std::string::npos;
   };
   const bool by_name =
-      !says("cudaError") && (says(name_of(dtype)) || says("device " + device.str()) ||
+      !says("cudaError") && (says(type.name()) || says("device " + device.str()) ||
                              (version_named() && says("expected") && says(", but got ")));
   return {by_name ? CheckState::refused : CheckState::failed, message, 0};
 }
@@ -168,7 +191,7 @@ CheckOutcome of_error(const std::string& message, Device device, DType dtype) {
 // got against expected, tensor by tensor; entries below a hundredth of the largest of all count as
 // that, since what cancels leaves the rounding of what it was made of.
 CheckOutcome compare(const Tensors& got, const Tensors& expected, double tolerance) {
-  CheckOutcome outcome{CheckState::passed, {}, 0};
+  CheckOutcome outcome{CheckState::passed, {}, 0, tolerance};
   const double floor = 1e-2 * largest(expected);
   for (std::size_t i = 0; i < expected.size(); ++i) {
     const double error = relative_error(got.at(i), expected[i], floor);
@@ -232,9 +255,9 @@ CheckOutcome reference_value(const CheckCase& one) {
     return {CheckState::failed, "other bits for 3 threads than for 1", 0};
   }
   if (one.fused) {
-    const auto errors =
-        composition_errors(one.op.c_str(), one.run, one.inputs,
-                           check_tolerance(DType::float64, CheckPart::forward), one.differentiable);
+    const auto errors = composition_errors(
+        one.op.c_str(), one.run, one.inputs,
+        check_tolerance(DType::float64, CheckPart::forward, one.fused), one.differentiable);
     if (!errors.empty()) return {CheckState::failed, errors[0], 0};
   }
   return {CheckState::passed, {}, 0};
@@ -248,28 +271,29 @@ std::string_view name_of(CheckPart part) {
   return names[std::size_t(part)];
 }
 
-double check_tolerance(DType dtype, CheckPart part) {
-  switch (dtype) {
+double check_tolerance(CheckType type, CheckPart part, bool fused) {
+  switch (type.dtype) {
     case DType::float64:
       return 1e-11;
     case DType::float32:
-      return 1e-5;
+      return type.is_tf32() && fused ? 0.0025 : 2e-5;
     default:
       return part == CheckPart::second ? 0.04 : 0.02;
   }
 }
 
-CheckOutcomes test_outcomes(const CheckCase& one, Device device, DType dtype) {
+CheckOutcomes test_outcomes(const CheckCase& one, Device device, CheckType type) {
   CheckOutcomes outcomes;
+  if (!one.run_in(type)) return outcomes;
   const auto outcome = [&](CheckPart part) -> CheckOutcome& { return outcomes[std::size_t(part)]; };
   const auto guarded = [&](CheckPart part, auto&& body) {
     try {
       body(outcome(part));
     } catch (const Error& error) {
-      outcome(part) = of_error(error.what(), device, dtype);
+      outcome(part) = of_error(error.what(), device, type);
     }
   };
-  if (device == Device{} && dtype == DType::float64) {
+  if (device == Device{} && type == DType::float64) {
     guarded(CheckPart::forward, [&](CheckOutcome& out) { out = reference_value(one); });
     return outcomes;
   }
@@ -277,16 +301,17 @@ CheckOutcomes test_outcomes(const CheckCase& one, Device device, DType dtype) {
   std::optional<Application> application;
   std::optional<Runner> run;
   try {
-    application.emplace(one, device, dtype);
+    application.emplace(one, device, type);
     run.emplace(*application, false);
   } catch (const Error& error) {
-    outcomes.fill(of_error(error.what(), device, dtype));
+    outcomes.fill(of_error(error.what(), device, type));
+    if (type.is_tf32()) outcome(CheckPart::second) = {};
     return outcomes;
   }
   const Runner reference(application->reference(), true);
   const Directions d = run->draw();
   Results results;
-  const auto tolerance = [&](CheckPart part) { return check_tolerance(dtype, part); };
+  const auto tolerance = [&](CheckPart part) { return check_tolerance(type, part, one.fused); };
   guarded(CheckPart::forward, [&](CheckOutcome& out) {
     out = compare(run->value(), reference.value(), tolerance(CheckPart::forward));
   });
@@ -304,6 +329,7 @@ CheckOutcomes test_outcomes(const CheckCase& one, Device device, DType dtype) {
       check_adjoint(results, d, tolerance(CheckPart::vjp), out);
     }
   });
+  if (type.is_tf32()) return outcomes;
   guarded(CheckPart::second, [&](CheckOutcome& out) {
     const Tensors second = run->second(d);
     out = one.stops_gradient ? require_zero(second)

@@ -41,8 +41,14 @@ std::pair<std::string, std::string> name_and_words(const std::string& detail) {
 
 }  // namespace
 
+std::vector<CheckType> check_types_of(Device device) {
+  std::vector<CheckType> types(check_types.begin(), check_types.end());
+  if (device == Device{}) std::erase_if(types, [](CheckType type) { return type.is_tf32(); });
+  return types;
+}
+
 std::string CheckColumn::name() const {
-  return fmt::format("{} {}", device.str(), name_of(dtype));
+  return fmt::format("{} {}", device.str(), type.name());
 }
 
 CheckTable::Row& CheckTable::row(const std::string& op) {
@@ -58,13 +64,14 @@ void CheckTable::add(std::size_t column, const CheckCase& one, const CheckOutcom
   for (const CheckPart part : check_parts) {
     const CheckOutcome& outcome = outcomes[std::size_t(part)];
     merge(cell[std::size_t(part)], outcome);
-    double& most = errors_[{column, part}];
+    double& most = errors_[{column, part, outcome.allowed}];
     most = std::max(most, outcome.error);
     if (outcome.state == CheckState::passed) ++passed_;
     if (outcome.state == CheckState::failed) {
       failures_.push_back(fmt::format("{} {} {}: {} {}: {}", columns_[column].name(), one.op,
                                       name_of(part), mode, one.name, outcome.detail));
     } else if (outcome.state == CheckState::refused) {
+      ++refused_;
       const auto [name, words] = name_and_words(outcome.detail);
       const std::string by = name == one.op ? one.op : fmt::format("{} (by {})", one.op, name);
       auto& ops = refusals_[{words, column}];
@@ -118,14 +125,11 @@ std::string CheckTable::text() const {
 
 std::string CheckTable::errors() const {
   std::string text;
-  for (std::size_t c = 0; c < columns_.size(); ++c) {
-    for (const CheckPart part : check_parts) {
-      const auto known = errors_.find({c, part});
-      if (known == errors_.end() || known->second == 0) continue;
-      text += fmt::format("largest relative error, {}, {}: {:.2g} (allowed {:.2g})\n",
-                          columns_[c].name(), name_of(part), known->second,
-                          check_tolerance(columns_[c].dtype, part));
-    }
+  for (const auto& [key, error] : errors_) {
+    const auto& [column, part, allowed] = key;
+    if (error == 0) continue;
+    text += fmt::format("largest relative error, {}, {}: {:.2g} (allowed {:.2g})\n",
+                        columns_[column].name(), name_of(part), error, allowed);
   }
   return text;
 }

@@ -2,19 +2,24 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "apps/support/check_run.h"
 
-// What all cases of each op came to, device by device and dtype by dtype.
+// What all cases of each op came to, device by device and type by type.
 namespace ek {
 
-inline constexpr std::array check_dtypes{DType::float64, DType::float32, DType::bfloat16};
+inline constexpr std::array check_types{CheckType(DType::float64), CheckType(DType::float32),
+                                        CheckType(DType::bfloat16),
+                                        CheckType(DType::float32, kernels::FloatProducts::tf32)};
+// Those that a device has: the CPU has exact products alone.
+std::vector<CheckType> check_types_of(Device device);
 
 struct CheckColumn {
   Device device;
-  DType dtype;
+  CheckType type;
   std::string name() const;  // "cpu float32"
 };
 
@@ -27,14 +32,15 @@ class CheckTable {
            std::string_view mode);
 
   // A tick says that every case passed in this very run; a refusal or failure of one counts for
-  // all. Below the table, each refusal and failure by its words.
+  // all, and a dot says that none was run. Below the table, each refusal and failure by its words.
   std::string markdown() const;
   // The same on a terminal.
   std::string text() const;
 
   int failures() const { return int(failures_.size()); }
-  int passed() const { return passed_; }  // parts of cases
-  // Largest relative error by column and part, for the tolerances.
+  int passed() const { return passed_; }    // parts of cases
+  int refused() const { return refused_; }  // parts of cases
+  // Largest relative error by column, part and tolerance.
   std::string errors() const;
 
  private:
@@ -51,8 +57,8 @@ class CheckTable {
   std::vector<std::string> failures_;
   // Words without the name before them, column, the ops, each with the name if it is another one.
   std::map<std::pair<std::string, std::size_t>, std::vector<std::string>> refusals_;
-  std::map<std::pair<std::size_t, CheckPart>, double> errors_;
-  int passed_ = 0;
+  std::map<std::tuple<std::size_t, CheckPart, double>, double> errors_;
+  int passed_ = 0, refused_ = 0;
 };
 
 }  // namespace ek

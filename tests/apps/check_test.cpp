@@ -122,7 +122,7 @@ TEST_CASE("ek-check: every op has cases", "[check]") {
 TEST_CASE("ek-check: all ops pass on every device, and docs/coverage.md says so", "[check]") {
   std::vector<ek::CheckColumn> columns;
   for (const ek::Device device : ek::devices()) {
-    for (const DType dtype : ek::check_dtypes) columns.push_back({device, dtype});
+    for (const ek::CheckType type : ek::check_types_of(device)) columns.push_back({device, type});
   }
   const Threads one(1);  // shapes are small
   const ek::CheckTable table = ek::check_support(columns, ek::check_cases());
@@ -194,6 +194,90 @@ TEST_CASE("ek-check: a gap counts as refused only where it is named", "[check]")
   CHECK(contains(table.markdown(),
                  "- cpu bfloat16, \"dtype bfloat16 is not supported (float32 and float64 are)\": "
                  "exp\n"));
+}
+
+TEST_CASE("ek-check: tf32 has to round factors as it says, and the cpu refuses it", "[check]") {
+  const ek::CheckType tf32(DType::float32, ek::kernels::FloatProducts::tf32);
+  int convolutions = 0;
+  for (CheckCase one : ek::check_cases()) {
+    if (!one.run_tf32) {
+      for (const CheckPart part : ek::check_parts) {
+        CHECK(state(ek::test_outcomes(one, {}, tf32), part) == CheckState::not_run);
+      }
+      continue;
+    }
+    CAPTURE(one.op, one.name);
+    ++convolutions;
+    for (const CheckPart part : {CheckPart::forward, CheckPart::vjp, CheckPart::jvp}) {
+      CHECK(state(ek::test_outcomes(one, {}, tf32), part) == CheckState::refused);
+    }
+    if (one.fused) {  // held to a quarter of a percent; weights are off by one
+      one.run_tf32 = [run = one.run](const Tensors& in) {
+        Tensors off = in;
+        off[1] = ek::ops::affine(in[1], 1.01);
+        return run(off);
+      };
+      CHECK(state(ek::test_outcomes(one, {}, tf32), CheckPart::forward) == CheckState::failed);
+      continue;
+    }
+    // Products of factors that nobody rounded lie within float32's rounding of the wrong numbers.
+    one.run_tf32 = one.run;
+    const auto outcomes = ek::test_outcomes(one, {}, tf32);
+    for (const CheckPart part : {CheckPart::forward, CheckPart::vjp, CheckPart::jvp}) {
+      CHECK(state(outcomes, part) == CheckState::failed);
+    }
+  }
+  CHECK(convolutions > 30);
+}
+
+TEST_CASE("ek-check program: what runs is told, and so is that nothing did", "[check]") {
+  const TempDir dir;
+  const auto check = [&](const std::string& arguments) {
+    return run_program(dir, "ek-check", arguments);
+  };
+  const auto lines = [](const std::string& text) {
+    std::vector<std::string> all;
+    std::istringstream stream(text);
+    for (std::string line; std::getline(stream, line);) all.push_back(line);
+    return all;
+  };
+  const ProgramRun listed = check("ops");
+  CHECK(listed.code == 0);
+  const auto names = lines(listed.out);
+  CHECK(names.size() == ops_of(ek::check_cases()).size());
+  for (const std::string& op : ops_of(ek::check_cases())) CHECK(std::ranges::count(names, op) == 1);
+  CHECK(check("ops --filter '^conv2d'").out ==
+        "conv2d\nconv2d_backward_data\nconv2d_backward_weights\n");
+  check_refused(check("ops --filter nothing"), "no op has such a name");
+
+  const ProgramRun some = check("test --filter '^(exp|relu)$' --device cpu --progress");
+  CHECK(some.code == 0);
+  CHECK(some.error ==
+        "cpu float64 exp\ncpu float64 relu\ncpu float32 exp\ncpu float32 relu\n"
+        "cpu bfloat16 exp\ncpu bfloat16 relu\n");
+  CHECK(lines(some.out).back() == "40 checks passed, 0 failed, 32 refused");
+  CHECK(check("grad --filter '^exp$' --device cpu --progress").error == "cpu float64 exp\n");
+  check_refused(check("perf --progress"), "--progress");
+
+  const auto unchecked = [&](const std::string& arguments, const std::string& why) {
+    const ProgramRun run = check(arguments);
+    CAPTURE(run.out, run.error);
+    CHECK(run.code == 2);
+    CHECK(contains(run.out, "\n0 checks passed, 0 failed, "));
+    CHECK(run.error == "error: ek-check test: nothing was checked: " + why + "\n");
+  };
+  unchecked("test --filter '^exp$' --device cpu --dtype bfloat16", "all 16 checks were refused");
+  check_refused(check("test --dtype tf32 --device cpu"), "the cpu has exact products alone");
+  check_refused(check("perf --dtype tf32"), "the cpu has exact products alone");
+  if (!ek::is_available({ek::Device::Kind::simt})) return;
+  unchecked("test --filter '^relu$' --device simt --dtype tf32",
+            "no op of these has tf32 products");
+  unchecked("test --filter '^conv2d$' --device simt --dtype float64 --version conv2d_forward=mma",
+            "all 32 checks were refused");
+  const ProgramRun tf32 = check("test --filter '^conv2d$' --device simt --dtype tf32");
+  CHECK(tf32.code == 0);
+  CHECK(contains(tf32.out, "✓✓✓·"));
+  CHECK(contains(tf32.out, "largest relative error, simt tf32, vjp: "));
 }
 
 TEST_CASE("ek-check program: modes and errors", "[check]") {

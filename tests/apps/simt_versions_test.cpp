@@ -4,7 +4,7 @@
 #include <map>
 #include <set>
 
-#include "apps/support/check_run.h"
+#include "apps/support/check_table.h"
 #include "engine/precision.h"
 #include "kernels/tuning.h"
 #include "kernels/versions.h"
@@ -56,9 +56,9 @@ TEST_CASE("on simt every version that a dispatch offers serves the call", "[simt
   {
     const kernels::ScopedTuner scope(&tuner);
     for (const CheckCase& one : check_cases()) {
-      for (const DType dtype : {DType::float32, DType::bfloat16, DType::float64}) {
+      for (const CheckType type : check_types_of(simt)) {
         // Values are others' to check: a call that runs again in place changes them.
-        test_outcomes(one, simt, dtype);
+        test_outcomes(one, simt, type);
       }
     }
   }
