@@ -4,7 +4,7 @@
 set -euo pipefail
 
 part_ops() {
-  local log="$out/ops.txt" check="$programs/ek-check" op name
+  local log="$out/ops.txt" check="$programs/ek-check" op name dtype
   begin "$log"
   step "ops: test" "$log" 150 "$check" test --device cuda --progress \
     --markdown "$work/coverage.md" || true
@@ -19,8 +19,10 @@ part_ops() {
   step "ops: grad" "$log" 60 "$check" grad --device cuda || true
   for name in conv2d max_pool2d batch_norm linear softmax_cross_entropy loss:logit-adjusted \
     model:resnet20 metagrad:difficulty-net; do
-    # shellcheck disable=SC2016  # for the inner shell
-    step "ops: ek-op $name" "$log" 60 bash -c 'file_on_both "$1"' _ "$name" || true
+    for dtype in float64 float32; do
+      # shellcheck disable=SC2016  # for the inner shell
+      step "ops: ek-op $name $dtype" "$log" 60 bash -c 'file_on_both "$@"' _ "$name" $dtype || true
+    done
   done
   every_version
 }
@@ -70,15 +72,16 @@ callers_of() {
   esac
 }
 
-# A file's results on the GPU against those on the CPU.
+# file_on_both OP DTYPE: a file's results on the GPU against those on the CPU.
 file_on_both() {
-  local name="$1" line
+  local name="$1" dtype="$2" line
   line="$("$programs/ek-op" "$name" --example "$work/in.st")"
   local -a words=()
   eval "words=(${line% --print})"  # quoted for a shell, by the program
   for device in cpu cuda; do
-    echo "$line --device $device"
-    "$programs/ek-op" "${words[@]:1}" --device $device --out "$work/$device.st" || return 1
+    echo "$line --dtype $dtype --device $device"
+    "$programs/ek-op" "${words[@]:1}" --dtype "$dtype" --device $device --out "$work/$device.st" ||
+      return 1
   done
   if ! command -v python3 > /dev/null; then
     echo "no python3: both ran, nothing was compared"

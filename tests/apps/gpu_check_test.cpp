@@ -94,18 +94,26 @@ class StandIns {
 TEST_CASE("gpu-check.sh tells what passed, failed and was not run", "[gpu-check]") {
   const StandIns stand_ins;
   CHECK(stand_ins.check("--seconds 60 ops", 1) ==
-        "FAILED   ops: ek-op linear: error: linear: no such kernel\n"
+        "FAILED   ops: ek-op linear float64: error: linear: no such kernel\n"
+        "FAILED   ops: ek-op linear float32: error: linear: no such kernel\n"
         "FAILED   ops: test with version 2 of each kernel: error: gemm: wrong\n"
         "FAILED   ops: test with gemm=mma: error: gemm: wrong\n"
         "passed   ops: test\n"
         "passed   ops: grad\n"
-        "passed   ops: ek-op conv2d\n"
-        "passed   ops: ek-op max_pool2d\n"
-        "passed   ops: ek-op batch_norm\n"
-        "passed   ops: ek-op softmax_cross_entropy\n"
-        "passed   ops: ek-op loss:logit-adjusted\n"
-        "passed   ops: ek-op model:resnet20\n"
-        "passed   ops: ek-op metagrad:difficulty-net\n"
+        "passed   ops: ek-op conv2d float64\n"
+        "passed   ops: ek-op conv2d float32\n"
+        "passed   ops: ek-op max_pool2d float64\n"
+        "passed   ops: ek-op max_pool2d float32\n"
+        "passed   ops: ek-op batch_norm float64\n"
+        "passed   ops: ek-op batch_norm float32\n"
+        "passed   ops: ek-op softmax_cross_entropy float64\n"
+        "passed   ops: ek-op softmax_cross_entropy float32\n"
+        "passed   ops: ek-op loss:logit-adjusted float64\n"
+        "passed   ops: ek-op loss:logit-adjusted float32\n"
+        "passed   ops: ek-op model:resnet20 float64\n"
+        "passed   ops: ek-op model:resnet20 float32\n"
+        "passed   ops: ek-op metagrad:difficulty-net float64\n"
+        "passed   ops: ek-op metagrad:difficulty-net float32\n"
         "passed   ops: test with version 1 of each kernel\n"
         "passed   ops: test with gemm=plain\n"
         "passed   ops: test with head_forward=plain\n");
@@ -175,7 +183,8 @@ TEST_CASE("gpu-check.sh goes on after a program that crashes or never ends", "[g
        {"FAILED   ops: test: ended by signal 6 (SIGABRT)\n",
         "FAILED   ops: test conv2d: ended by signal 11 (SIGSEGV)\n", "passed   ops: test relu\n",
         "passed   ops: test add\n", "passed   ops: grad\n",
-        "not run  ops: ek-op conv2d: not done in ", "not run  ops: ek-op linear: no time left\n",
+        "not run  ops: ek-op conv2d float64: not done in ",
+        "not run  ops: ek-op linear float32: no time left\n",
         "not run  tests: one, two: no time left\n"}) {
     CHECK(contains(steps, line));
   }
