@@ -306,8 +306,8 @@ __device__ __forceinline__ void convolve_tile(const ConvProblem& p, const HaloPl
 #pragma unroll
     for (int j = 0; j < 2 * N; ++j) {
       const float* pair = &sums[i / 2][j / 2][j % 2][i % 2 * 2];
-      const Pack<T, 2> stored{{narrowed<T>(pair[0]), narrowed<T>(pair[1])}};
-      store_vec(row + j * 8 + lane % 4 * 2, stored);
+      const Pack<float, 2> both{{pair[0], pair[1]}};
+      store_vec(row + j * 8 + lane % 4 * 2, narrowed_pack<T>(both));
     }
   }
   __syncthreads();
