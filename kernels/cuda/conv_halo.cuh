@@ -151,12 +151,16 @@ __device__ inline void load_weights(const ConvProblem& p, const HaloPlan& plan,
 // sums += pixels x weights of one k-step, for a warp's M rows of 16 outputs and N blocks of
 // channels. `pixels` is the lane's address for the warp's first row and first tap, `weights` the
 // fragment of the first tap, from which the next block's is `next_block` words away. This is 3 x 3
-// at stride 1: three weights are in registers while a fragment of pixels meets all of them.
+// at stride 1: three weights are in registers while a fragment of pixels meets all of them. Only
+// `rows` of the outputs exist. Split products have sums of their own for every step: with all of
+// the taps in one block of instructions the compiler would have so many on their way that it
+// spills, so there columns are a loop, and rows past the image a branch.
 template <class Atom, int M, int N>
 __device__ __forceinline__ void multiply_3x3(const unsigned char* pixels, int pitch, int row_bytes,
-                                             const std::uint32_t* weights, int next_block,
+                                             const std::uint32_t* weights, int next_block, int rows,
                                              FragmentSums (&sums)[M][N]) {
-#pragma unroll
+  constexpr bool kSplit = std::is_same_v<Atom, SplitAtom>;
+#pragma unroll(kSplit ? 1 : 3)
   for (int w = 0; w < 3; ++w) {
     typename Atom::Weights b[3][N];
 #pragma unroll
@@ -168,6 +172,7 @@ __device__ __forceinline__ void multiply_3x3(const unsigned char* pixels, int pi
     }
 #pragma unroll
     for (int row = 0; row < M + 2; ++row) {
+      if (kSplit && row > 1 && row >= rows + 2) break;
       const typename Atom::Pixels a(pixels + row * row_bytes + w * pitch);
 #pragma unroll
       for (int h = 0; h < 3; ++h) {
@@ -288,7 +293,8 @@ __device__ __forceinline__ void convolve_tile(const ConvProblem& p, const HaloPl
         const std::uint32_t* fragments = weights(now) + k * taps * kFragmentWords;
         const int next_block = plan.steps * taps * kFragmentWords;
         if constexpr (k3x3) {
-          multiply_3x3<Atom>(of_step, plan.pitch, row_bytes, fragments, next_block, sums);
+          multiply_3x3<Atom>(of_step, plan.pitch, row_bytes, fragments, next_block,
+                             place.h.count - place.first_row - warp * M, sums);
         } else {
           multiply_taps<Atom>(place, of_step, plan.pitch, row_bytes, fragments, next_block, sums);
         }

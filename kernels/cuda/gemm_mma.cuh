@@ -113,9 +113,15 @@ __device__ void store_sums(const MmaSums<Tile>& sums, std::int64_t top, std::int
   }
 }
 
+// Blocks that a multiprocessor's registers shall hold. More would spill.
+template <class Product, class Tile>
+constexpr int kResidentGemms = Tile::threads > 128                     ? 1
+                               : std::is_same_v<Product, SplitProduct> ? 3
+                                                                       : 4;
+
 // Tiles one after another for a block; the order of barriers is that of gemm_tiled.
 template <class Product, class Tile>
-__global__ void __launch_bounds__(Tile::threads, Tile::threads == 128 ? 4 : 1)
+__global__ void __launch_bounds__(Tile::threads, kResidentGemms<Product, Tile>)
     gemm_mma(Factor<float> a, Factor<float> b, float* c) {
   MmaPanels<Tile>& shared = shared_memory<MmaPanels<Tile>>();
   const std::int64_t tiles_x = (b.size + Tile::columns - 1) / Tile::columns;
