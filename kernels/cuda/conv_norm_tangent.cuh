@@ -75,7 +75,7 @@ struct NormTangentPrologue {
 struct MergeTangentSums : MergeSums {
   float *mean, *var;
 
-  __device__ void finish(int c, double rows, const double (&a)[2]) const {
+  __device__ void finish(int c, double, double rows, const double (&a)[2]) const {
     mean[c] = float(a[0] / rows);
     var[c] = float(2 * a[1] / rows);
   }

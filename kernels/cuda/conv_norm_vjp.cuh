@@ -60,7 +60,7 @@ struct MergeCotangentSums : MergeSums {
   double eps;
   float *dmean, *dvar, *dgamma, *dbeta;
 
-  __device__ void finish(int c, double, const double (&sums)[2]) const {
+  __device__ void finish(int c, double, double, const double (&sums)[2]) const {
     const double r = 1 / std::sqrt(double(var[c]) + eps);
     const double scale = double(gamma[c]) * r, of_gamma = r * sums[1];
     dbeta[c] = float(sums[0]);
