@@ -77,7 +77,10 @@ __device__ int warp_column() {
 
 template <class Product, class Tile>
 __device__ void add_panels(const float* a, const float* b, MmaSums<Tile>& sums) {
-#pragma unroll
+  // Each step of split products has sums of its own: with all steps in one block of instructions
+  // the compiler would spill.
+  constexpr bool split = std::is_same_v<Product, SplitProduct>;
+#pragma unroll(split ? 1 : Tile::depth / Product::depth)
   for (int k = 0; k < Tile::depth; k += Product::depth) {
     typename Product::A rows[Tile::row_tiles];
 #pragma unroll
