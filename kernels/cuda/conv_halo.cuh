@@ -151,12 +151,16 @@ __device__ inline void load_weights(const ConvProblem& p, const HaloPlan& plan,
 // sums += pixels x weights of one k-step, for a warp's M rows of 16 outputs and N blocks of
 // channels. `pixels` is the lane's address for the warp's first row and first tap, `weights` the
 // fragment of the first tap, from which the next block's is `next_block` words away. This is 3 x 3
-// at stride 1: three weights are in registers while a fragment of pixels meets all of them.
+// at stride 1: three weights are in registers while a fragment of pixels meets all of them. Only
+// `rows` of the outputs exist. Split products have sums of their own for every step: with all of
+// the taps in one block of instructions the compiler would have so many on their way that it
+// spills. So for them columns are a loop, and rows past the image a branch.
 template <class Atom, int M, int N>
 __device__ __forceinline__ void multiply_3x3(const unsigned char* pixels, int pitch, int row_bytes,
-                                             const std::uint32_t* weights, int next_block,
+                                             const std::uint32_t* weights, int next_block, int rows,
                                              FragmentSums (&sums)[M][N]) {
-#pragma unroll
+  constexpr bool kSplit = std::is_same_v<Atom, SplitAtom>;
+#pragma unroll(kSplit ? 1 : 3)
   for (int w = 0; w < 3; ++w) {
     typename Atom::Weights b[3][N];
 #pragma unroll
@@ -168,6 +172,7 @@ __device__ __forceinline__ void multiply_3x3(const unsigned char* pixels, int pi
     }
 #pragma unroll
     for (int row = 0; row < M + 2; ++row) {
+      if (kSplit && row > 1 && row >= rows + 2) break;
       const typename Atom::Pixels a(pixels + row * row_bytes + w * pitch);
 #pragma unroll
       for (int h = 0; h < 3; ++h) {
@@ -184,7 +189,7 @@ template <class Atom, int M, int N>
 __device__ __forceinline__ void multiply_taps(const HaloPlace& place, const unsigned char* pixels,
                                               int pitch, int row_bytes,
                                               const std::uint32_t* weights, int next_block,
-                                              FragmentSums (&sums)[M][N]) {
+                                              int rows, FragmentSums (&sums)[M][N]) {
   int phase = 0, column = 0;  // of the halo, for tap w: see HaloExtent
   for (int w = 0; w < place.w.taps; ++w) {
     const unsigned char* of_tap = pixels + (phase * place.extent.phase_columns + column) * pitch;
@@ -197,6 +202,7 @@ __device__ __forceinline__ void multiply_taps(const HaloPlace& place, const unsi
       }
 #pragma unroll
       for (int row = 0; row < M; ++row) {
+        if (std::is_same_v<Atom, SplitAtom> && row > 0 && row >= rows) break;
         const typename Atom::Pixels a(of_tap + (row * place.h.by + h) * row_bytes);
 #pragma unroll
         for (int n = 0; n < N; ++n) Atom::multiply(sums[row][n], a, b[n]);
@@ -227,8 +233,9 @@ __device__ void store_tile(const StoredTile<T>& tile, T* out, bool vectors) {
 }
 
 // Blocks that a multiprocessor's registers shall hold. More would spill.
-template <class Atom, class Prologue>
-constexpr int kResidentBlocks = std::is_same_v<Atom, SplitAtom> ? 3 : Prologue::kResidentBlocks;
+template <class Atom, bool k3x3, class Prologue>
+constexpr int kResidentBlocks =
+    !k3x3 || !std::is_same_v<Atom, SplitAtom> ? Prologue::kResidentBlocks : 3;
 
 // All that the block at `block` has to do.
 template <class Atom, int M, int N, bool k3x3, class Prologue, class Epilogue,
@@ -288,9 +295,11 @@ __device__ __forceinline__ void convolve_tile(const ConvProblem& p, const HaloPl
         const std::uint32_t* fragments = weights(now) + k * taps * kFragmentWords;
         const int next_block = plan.steps * taps * kFragmentWords;
         if constexpr (k3x3) {
-          multiply_3x3<Atom>(of_step, plan.pitch, row_bytes, fragments, next_block, sums);
+          multiply_3x3<Atom>(of_step, plan.pitch, row_bytes, fragments, next_block,
+                             place.h.count - place.first_row - warp * M, sums);
         } else {
-          multiply_taps<Atom>(place, of_step, plan.pitch, row_bytes, fragments, next_block, sums);
+          multiply_taps<Atom>(place, of_step, plan.pitch, row_bytes, fragments, next_block,
+                              place.h.count - place.first_row - warp * M, sums);
         }
       }
     }
@@ -306,8 +315,8 @@ __device__ __forceinline__ void convolve_tile(const ConvProblem& p, const HaloPl
 #pragma unroll
     for (int j = 0; j < 2 * N; ++j) {
       const float* pair = &sums[i / 2][j / 2][j % 2][i % 2 * 2];
-      const Pack<T, 2> stored{{narrowed<T>(pair[0]), narrowed<T>(pair[1])}};
-      store_vec(row + j * 8 + lane % 4 * 2, stored);
+      const Pack<float, 2> both{{pair[0], pair[1]}};
+      store_vec(row + j * 8 + lane % 4 * 2, narrowed_pack<T>(both));
     }
   }
   __syncthreads();
@@ -327,7 +336,7 @@ __device__ __forceinline__ void convolve_tile(const ConvProblem& p, const HaloPl
 }
 
 template <class Atom, int M, int N, bool k3x3, class Prologue, class Epilogue>
-__global__ void __launch_bounds__(kHaloThreads, kResidentBlocks<Atom, Prologue>)
+__global__ void __launch_bounds__(kHaloThreads, (kResidentBlocks<Atom, k3x3, Prologue>))
     conv_halo(ConvProblem p, HaloPlan plan, ConvSources<typename Atom::Element> sources,
               typename Atom::Element* out, Prologue prologue, Epilogue epilogue) {
   convolve_tile<Atom, M, N, k3x3>(p, plan, sources, out, prologue, epilogue, BlockPlace::in_grid());

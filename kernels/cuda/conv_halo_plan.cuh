@@ -110,6 +110,22 @@ struct TileCorner {
       : image(tile / plan.tiles_w / plan.tiles_h * (kTileColumns >> plan.width_log)),
         row(tile / plan.tiles_w % plan.tiles_h * plan.tile_rows),
         column(tile % plan.tiles_w << plan.width_log) {}
+
+  // On to the tile so many further as `by` is the corner of, without a division.
+  __device__ void advance(const HaloPlan& plan, const TileCorner& by) {
+    const int width = plan.tiles_w << plan.width_log, height = plan.tiles_h * plan.tile_rows;
+    column += by.column;
+    row += by.row;
+    image += by.image;
+    if (column >= width) {
+      column -= width;
+      row += plan.tile_rows;
+    }
+    if (row >= height) {
+      row -= height;
+      image += kTileColumns >> plan.width_log;
+    }
+  }
 };
 
 // A block's place. Grid: x tiles of outputs, y groups x tiles of channels, z classes.

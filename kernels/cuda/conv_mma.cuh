@@ -55,7 +55,7 @@ __device__ inline MmaTile::Row mma_row(const ConvProblem& p, const ConvAxis& row
 template <class T>
 __device__ void store_pair(T* to, float first, float second, int valid, bool vectors) {
   if (vectors && valid >= 2) {
-    store_vec(to, Pack<T, 2>{{narrowed<T>(first), narrowed<T>(second)}});
+    store_vec(to, narrowed_pack<T>(Pack<float, 2>{{first, second}}));
     return;
   }
   if (valid >= 1) to[0] = narrowed<T>(first);

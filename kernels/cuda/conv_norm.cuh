@@ -46,14 +46,14 @@ struct NormChannels {
   template <class T>
   __device__ Pack<T, N> activation(const Pack<T, N>& y, const Pack<float, N>& added,
                                    bool relu) const {
-    Pack<T, N> act;
+    Pack<float, N> act;
 #pragma unroll
     for (int i = 0; i < N; ++i) {
       float v = (widened(y.values[i]) - mean[i]) * scale[i] + beta[i] + added.values[i];
       if (relu && v < 0) v = 0;  // a NaN passes
-      act.values[i] = narrowed<T>(v);
+      act.values[i] = v;
     }
-    return act;
+    return narrowed_pack<T>(act);
   }
 };
 

@@ -55,8 +55,9 @@ std::size_t fused_norm_conv_vjp_workspace_bytes(const NormConvShape& shape);
 // not kept), bit for bit but for a device compiler's choice of fused multiply-adds; the gradients
 // of channels are sums in another order. For shapes that fuses_norm_conv_vjp names and a dy that is
 // wanted, else Error. dshortcut may be dact; no other gradient may lie on what is read. `joined`:
-// in one launch, with the same bits (of dweight those of version mma, kept or not), for shapes that
-// joins_norm_conv_vjp names.
+// in one launch, by the same operations in the same order (of dweight those of version mma, kept or
+// not), so with the same bits but, again, for what a device compiler fuses in one kernel and not in
+// the other; for shapes that joins_norm_conv_vjp names.
 template <class T>
 void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormConvInput<T>& input,
                          const NormConvSaved<T>& saved, ConvPack weight,

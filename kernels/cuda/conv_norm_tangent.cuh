@@ -58,13 +58,15 @@ struct NormTangentPrologue {
     if (relu) {
       mask = act ? load_pack<N>(act + at) : of.of_y.activation(values, input.shortcut, at, relu);
     }
+    Pack<float, N> tangent;
 #pragma unroll
     for (int i = 0; i < N; ++i) {
       float v = of.constant[i] + of.slope[i] * (widened(values.values[i]) - of.of_y.mean[i]) +
                 of.of_y.scale[i] * y.values[i] + added.values[i];
       if (relu && !(widened(mask.values[i]) > 0)) v = 0;
-      values.values[i] = narrowed<T>(v);
+      tangent.values[i] = v;
     }
+    values = narrowed_pack<T>(tangent);
     if (owned && act_tangent) store_pack<N>(act_tangent + at, values);
   }
 };
@@ -73,7 +75,7 @@ struct NormTangentPrologue {
 struct MergeTangentSums : MergeSums {
   float *mean, *var;
 
-  __device__ void finish(int c, double rows, const double (&a)[2]) const {
+  __device__ void finish(int c, double, double rows, const double (&a)[2]) const {
     mean[c] = float(a[0] / rows);
     var[c] = float(2 * a[1] / rows);
   }

@@ -44,12 +44,13 @@ struct StatsPrologue {
   }
   template <int N>
   __device__ static void add(const Channels<N>& of, Pack<T, N>& values, const Pack<T, N>& of_out) {
+    Pack<float, N> sum;
 #pragma unroll
     for (int i = 0; i < N; ++i) {
-      const float v = widened(values.values[i]) +
+      sum.values[i] = widened(values.values[i]) +
                       (of.constant[i] + of.slope[i] * (widened(of_out.values[i]) - of.mean[i]));
-      values.values[i] = narrowed<T>(v);
     }
+    values = narrowed_pack<T>(sum);
   }
 };
 
@@ -59,7 +60,7 @@ struct MergeCotangentSums : MergeSums {
   double eps;
   float *dmean, *dvar, *dgamma, *dbeta;
 
-  __device__ void finish(int c, double, const double (&sums)[2]) const {
+  __device__ void finish(int c, double, double, const double (&sums)[2]) const {
     const double r = 1 / std::sqrt(double(var[c]) + eps);
     const double scale = double(gamma[c]) * r, of_gamma = r * sums[1];
     dbeta[c] = float(sums[0]);
@@ -122,18 +123,18 @@ struct ActivationEpilogue : TilePairs {
       mask = of.activation(loaded.y, added, true);
     }
     const Pack<T, N> d = load_pack<N>(gradient);
-    Pack<T, N> to_y, to_shortcut;
+    Pack<float, N> to_y, to_shortcut;
 #pragma unroll
     for (int i = 0; i < N; ++i) {
       const bool passes = !relu || widened(mask.values[i]) > 0;
       const float g = passes ? widened(d.values[i]) + widened(loaded.more.values[i]) : 0.0f;
       first[i] += g;
       second[i] += g * (widened(loaded.y.values[i]) - of.mean[i]);
-      to_y.values[i] = narrowed<T>(of.scale[i] * g);
-      to_shortcut.values[i] = narrowed<T>(g);
+      to_y.values[i] = of.scale[i] * g;
+      to_shortcut.values[i] = g;
     }
-    store_pack<N>(dy + at, to_y);
-    if (dshortcut) store_pack<N>(dshortcut + at, to_shortcut);
+    store_pack<N>(dy + at, narrowed_pack<T>(to_y));
+    if (dshortcut) store_pack<N>(dshortcut + at, narrowed_pack<T>(to_shortcut));
   }
 
   // The tile's channels c .. c + N of every pixel that is the thread's. Loads of several pixels are

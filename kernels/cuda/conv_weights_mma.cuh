@@ -19,11 +19,17 @@ struct PixelOffsets {
   alignas(16) SharedArray<int, kTilePixels> of_pixel;  // of an output pixel's window in the halo
 };
 
-// sums += dy (turned) times windows, for one tile.
+// sums += dy (turned) times windows, for one tile, where `taps` of the block's exist. Split
+// products have sums of their own for every step: with all of the taps in one block of instructions
+// the compiler would have so many on their way that it spills, so there is a branch before every
+// third tap, which leaves out those that do not exist.
 template <class Product, class Block, class T>
 __device__ void add_tile(const GradientPlan& p, const PixelOffsets& offsets, const T* buffer,
-                         const int (&tap_offset)[Block::taps],
+                         int taps, const int (&tap_offset)[Block::taps],
                          float (&sums)[Block::row_tiles][Block::octets * Block::taps][4]) {
+  constexpr int columns = Block::octets * Block::taps;
+  constexpr bool apart = std::is_same_v<Product, SplitProduct> && Block::taps % 3 == 0;
+  constexpr int group = apart ? 3 : columns;
   const int warp = int(threadIdx.x) / 32, row_warp = warp % Block::row_warps;
   const T* rows =
       buffer + p.halo_h * p.halo_w * Block::channel_pitch + row_warp * Block::row_tiles * 16;
@@ -36,11 +42,15 @@ __device__ void add_tile(const GradientPlan& p, const PixelOffsets& offsets, con
     }
     const typename Product::Rows windows(buffer, &offsets.of_pixel[k]);
 #pragma unroll
-    for (int column = 0; column < Block::octets * Block::taps; ++column) {
-      typename Product::B b;
-      b.load(windows, tap_offset[column % Block::taps] + column / Block::taps * 8);
+    for (int first = 0; first < columns; first += group) {
+      if (group < columns && first % Block::taps >= taps) continue;
 #pragma unroll
-      for (int r = 0; r < Block::row_tiles; ++r) Product::multiply(sums[r][column], a[r], b);
+      for (int column = first; column < first + group; ++column) {
+        typename Product::B b;
+        b.load(windows, tap_offset[column % Block::taps] + column / Block::taps * 8);
+#pragma unroll
+        for (int r = 0; r < Block::row_tiles; ++r) Product::multiply(sums[r][column], a[r], b);
+      }
     }
   }
 }
@@ -124,7 +134,7 @@ __device__ __forceinline__ void add_share(const GradientPlan& p, const T* x, con
     }
     finish_own<Product>(p, share, tile, prologue, factors, row_prologue, row_factors, now);
     __syncthreads();
-    add_tile<Product, Block>(p, offsets, now, tap_offset, sums);
+    add_tile<Product, Block>(p, offsets, now, p.taps - share.tap, tap_offset, sums);
     __syncthreads();
   }
   add_warps<Block>(reinterpret_cast<float*>(shared), sums);

@@ -115,10 +115,10 @@ __global__ void __launch_bounds__(kThreads)
   const auto f = loaded(given);
   const std::int64_t packs = count / N;
   const auto apply = [&](const Pack<From, N>&... inputs) {
-    Pack<To, N> result;
+    Pack<decltype(f(widened(inputs.values[0])...)), N> result;
 #pragma unroll
-    for (int j = 0; j < N; ++j) result.values[j] = narrowed<To>(f(widened(inputs.values[j])...));
-    return result;
+    for (int j = 0; j < N; ++j) result.values[j] = f(widened(inputs.values[j])...);
+    return narrowed_pack<To>(result);
   };
   for (std::int64_t i = first_piece(); i < packs; i += all_threads()) {
     store_pack<N>(y + i * N, apply(load_pack<N>(x + i * N)...));

@@ -77,7 +77,10 @@ __device__ int warp_column() {
 
 template <class Product, class Tile>
 __device__ void add_panels(const float* a, const float* b, MmaSums<Tile>& sums) {
-#pragma unroll
+  // Each step of split products has sums of its own: with all steps in one block of instructions
+  // the compiler would spill.
+  constexpr bool split = std::is_same_v<Product, SplitProduct>;
+#pragma unroll(split ? 1 : Tile::depth / Product::depth)
   for (int k = 0; k < Tile::depth; k += Product::depth) {
     typename Product::A rows[Tile::row_tiles];
 #pragma unroll
@@ -113,9 +116,15 @@ __device__ void store_sums(const MmaSums<Tile>& sums, std::int64_t top, std::int
   }
 }
 
+// Blocks that a multiprocessor's registers shall hold. More would spill.
+template <class Product, class Tile>
+constexpr int kResidentGemms = Tile::threads > 128                     ? 1
+                               : std::is_same_v<Product, SplitProduct> ? 3
+                                                                       : 4;
+
 // Tiles one after another for a block; the order of barriers is that of gemm_tiled.
 template <class Product, class Tile>
-__global__ void __launch_bounds__(Tile::threads, Tile::threads == 128 ? 4 : 1)
+__global__ void __launch_bounds__(Tile::threads, kResidentGemms<Product, Tile>)
     gemm_mma(Factor<float> a, Factor<float> b, float* c) {
   MmaPanels<Tile>& shared = shared_memory<MmaPanels<Tile>>();
   const std::int64_t tiles_x = (b.size + Tile::columns - 1) / Tile::columns;

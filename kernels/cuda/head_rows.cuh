@@ -113,11 +113,7 @@ __global__ void __launch_bounds__(TeamType::block_threads)
   if (!dx) return;
   T* image = dx + i * s.pixels * channels;
   for (std::int64_t j = TeamType::rank(); j < s.pixels * packs; j += TeamType::threads) {
-    const Pack<float, N> share = load_pack<N>(sums + j % packs * N);
-    Pack<T, N> stored;
-#pragma unroll
-    for (int n = 0; n < N; ++n) stored.values[n] = narrowed<T>(share.values[n]);
-    store_pack<N>(image + j * N, stored);
+    store_pack<N>(image + j * N, narrowed_pack<T>(load_pack<N>(sums + j % packs * N)));
   }
 }
 

@@ -35,10 +35,10 @@ struct Values {
 
 template <int N, class T>
 __device__ void store_rounded(const Acc<T> (&values)[N], T* to, std::int64_t i) {
-  Pack<T, N> pack;
+  Pack<Acc<T>, N> pack;
 #pragma unroll
-  for (int j = 0; j < N; ++j) pack.values[j] = narrowed<T>(values[j]);
-  store_pack<N>(to + i, pack);
+  for (int j = 0; j < N; ++j) pack.values[j] = values[j];
+  store_pack<N>(to + i, narrowed_pack<T>(pack));
 }
 
 // Reductions that are sums.

@@ -2,9 +2,11 @@
 // One launch updates up to so many segments of the parameters, which travel as kernel arguments.
 // One thread, one element, is the teaching rung: it stays for buffers that are not aligned to 16
 // bytes. The tuned kernel moves 16 bytes a thread and access, cut at multiples of 16 bytes of the
-// flat buffer wherever segments begin. Every element is updated by itself: no choice leaves a trace
-// in its bits. What else becomes of a new parameter is up to `Packs`: NoPacks here, or the packs of
-// convolution weights in optim_packs.cu.
+// flat buffer wherever segments begin. Every element is updated by itself, by the same operations
+// in the same order, whatever the kernel, the grid or the segments; but a device compiler joins
+// multiplications and additions to fused ones in each kernel as it likes, so on a GPU two kernels
+// may differ in the last bit of an element. What else becomes of a new parameter is up to `Packs`:
+// NoPacks here, or the packs of convolution weights in optim_packs.cu.
 #include <span>
 
 #include "kernels/arguments.h"

@@ -1,6 +1,7 @@
 #pragma once
 // Several elements at a time, and the way between stored types and those of arithmetic; for every
 // family whose tuned kernels move 16 bytes a thread and access.
+#include <bit>
 #include <cstdint>
 
 #include "kernels/cuda/primitives.cuh"
@@ -25,7 +26,7 @@ __device__ To narrowed(From x) {
   } else if constexpr (std::is_same_v<From, double>) {
     return math::double_to_bf16(x);
   } else {
-    return math::float_to_bf16(x);
+    return to_bf16(x);
   }
 }
 
@@ -34,6 +35,24 @@ struct alignas(N * sizeof(T) >= 16 ? 16 : N * sizeof(T)) Pack {
   static constexpr int size = N;
   T values[N];
 };
+
+// Each rounded as `narrowed` rounds; two to bf16 are one instruction.
+template <class To, class From, int N>
+__device__ Pack<To, N> narrowed_pack(const Pack<From, N>& x) {
+  Pack<To, N> result;
+  if constexpr (std::is_same_v<To, bf16> && std::is_same_v<From, float> && N % 2 == 0) {
+#pragma unroll
+    for (int i = 0; i < N; i += 2) {
+      const auto pair = std::bit_cast<Pack<bf16, 2>>(to_bf16x2(x.values[i], x.values[i + 1]));
+      result.values[i] = pair.values[0];
+      result.values[i + 1] = pair.values[1];
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < N; ++i) result.values[i] = narrowed<To>(x.values[i]);
+  }
+  return result;
+}
 
 // What one thread moves in one access where it can.
 template <class T>

@@ -106,12 +106,11 @@ struct GlobalBackward {
   T* dx;
   template <int N>
   __device__ void run(std::int64_t pixel, std::int64_t c) const {
-    const Pack<Acc<T>, N> of_image = load_pack<N>(dy + pixel / pixels * channels + c);
+    Pack<Acc<T>, N> share = load_pack<N>(dy + pixel / pixels * channels + c);
     const Acc<T> scale = Acc<T>(1) / Acc<T>(pixels);
-    Pack<T, N> share;
 #pragma unroll
-    for (int j = 0; j < N; ++j) share.values[j] = narrowed<T>(scale * of_image.values[j]);
-    store_pack<N>(dx + pixel * channels + c, share);
+    for (int j = 0; j < N; ++j) share.values[j] *= scale;
+    store_pack<N>(dx + pixel * channels + c, narrowed_pack<T>(share));
   }
 };
 

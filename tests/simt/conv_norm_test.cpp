@@ -119,6 +119,8 @@ TEMPLATE_TEST_CASE("simt norm_conv in one pass equals its parts", "", float, bf1
     on({2, 5, 5, 12, 20, 3, 3, 1, 1, 1, 1, 2}, {.shortcut = true});
     on({2, 7, 7, 16, 16, 1, 1, 2, 2}, {.act = false});  // inputs that no window meets
     on({1, 17, 3, 70, 70, 1, 1, 1, 1, 0, 0, 70}, {});   // more tiles of channels than tickets
+    on({1, 4, 5, 12, 34, 1, 1, 1, 1, 0, 0, 2}, {});     // a group that begins at an odd channel
+    on({89, 17, 3, 4, 32, 1, 1}, {.act = false});       // many tiles, cut at all borders
   }
 }
 

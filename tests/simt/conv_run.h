@@ -148,7 +148,8 @@ class SimtConv {
 // How far `got` is from sums in double, at worst, in units of what rounding explains:
 //   plain sums       2 k epsilon of the sum of magnitudes, k terms in any order
 //   `tensor_cores`   the same with 8 more terms: three tf32 products for one of float32 leave out
-//                    three parts of 2^-22, and each mma cuts its sum once more
+//                    three parts of 2^-22, and what they sum up to is cut before it is added
+//                    (long_sums_test.cpp is less generous to long sums)
 //   tf32             each product is off by at most 2^-10 and a bit: two factors of 10 + 1 bits
 //   bf16             one rounding of the result on top
 // Infinite where a size differs, NaN where a number is one.
