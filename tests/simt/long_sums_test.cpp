@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/gemm.h"
 #include "kernels/versions.h"
 #include "tests/catch.h"
+#include "tests/long_sum.h"
 #include "tests/simt/conv_run.h"
 
 // float32 on tensor cores where sums are long. A tensor core cuts what it adds toward zero: a sum
@@ -16,15 +18,6 @@ using ek::simt::MmaRounding;
 namespace {
 
 constexpr std::int64_t kChannels = 256, kTerms = 9 * kChannels;
-
-// How far a sum of k positive terms may be off, of itself. Each step of eight products is rounded
-// to nearest when it is added to the sum, by up to 2^-24 of a sum that grows evenly: like a random
-// walk of k / 8 paces with a variance below 2^-48 / 9 each, of which 2 sqrt(k / 8) 2^-24 are six
-// standard deviations. What the instructions of a step cut, and what splitting the factors leaves
-// out, is below 8 * 2^-24 of the step.
-double kept_accuracy(std::int64_t k) {
-  return (2 * std::sqrt(double(k) / 8) + 8) * 0x1p-24;
-}
 
 // Numbers around 1, so that no signs cancel: a random walk would hide what cutting loses.
 void make_positive(float& x) {
