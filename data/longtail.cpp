@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "data/mt19937.h"
+#include "engine/text.h"
 #include "kernels/error.h"
 
 namespace ek {
@@ -30,11 +31,14 @@ void append(Records& to, std::span<const std::int64_t> from) {
 }
 
 std::uint64_t hash_records(const Split& split) {
-  std::uint64_t hash = 0xcbf29ce484222325u;
+  std::uint64_t hash = fnv1a("");
   const auto add = [&hash](std::uint64_t value) {
-    for (int byte = 0; byte < 8; ++byte, value >>= 8) {
-      hash = (hash ^ (value & 0xFF)) * 0x100000001b3u;
+    char bytes[8];  // the lowest first, whatever the machine
+    for (char& byte : bytes) {
+      byte = char(value & 0xFF);
+      value >>= 8;
     }
+    hash = fnv1a({bytes, sizeof bytes}, hash);
   };
   for (const Records* records : {&split.train_index, &split.meta_index}) {
     add(records->size());
