@@ -1,14 +1,13 @@
-# ek_embed_json(OUT folder HEADER header TYPE type FUNCTION function): compiles the *.json below
-# `folder` (from the root) into a program. Sets OUT to the path of a generated source that defines
-# std::span<const type> ek::function(), which `header` declares; a `type` is {name, text}: the path
-# below the folder without the extension, and the bytes. The source is written again when a file
-# changes, comes or goes.
+# ek_embed_json(OUT folder HEADER header FUNCTION function): compiles the *.json below `folder` (from
+# the root) into a program. Sets OUT to the path of a generated source that defines
+# std::span<const EmbeddedText> ek::function() (engine/embedded_text.h), which `header` declares. The
+# source is written again when a file changes, comes or goes.
 #
 # cmake/write_json.cmake does the writing at build time, so that an edited file costs one small
 # source and no new configure. The list is handed over in a file, which changes only when a file
 # comes or goes.
 function(ek_embed_json out folder)
-  cmake_parse_arguments(PARSE_ARGV 2 arg "" "HEADER;TYPE;FUNCTION" "")
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "HEADER;FUNCTION" "")
   set(absolute ${CMAKE_SOURCE_DIR}/${folder})
   file(GLOB_RECURSE names CONFIGURE_DEPENDS RELATIVE ${absolute} ${absolute}/*.json)
   list(SORT names)
@@ -20,7 +19,7 @@ function(ek_embed_json out folder)
   add_custom_command(
     OUTPUT ${source}
     COMMAND ${CMAKE_COMMAND} -D LIST=${list} -D ROOT=${CMAKE_SOURCE_DIR} -D FOLDER=${folder}
-            -D HEADER=${arg_HEADER} -D TYPE=${arg_TYPE} -D FUNCTION=${arg_FUNCTION}
+            -D HEADER=${arg_HEADER} -D FUNCTION=${arg_FUNCTION}
             -D OUTPUT=${source} -P ${CMAKE_SOURCE_DIR}/cmake/write_json.cmake
     DEPENDS ${files} ${list} ${CMAKE_SOURCE_DIR}/cmake/write_json.cmake
     COMMENT "Embedding ${folder}"

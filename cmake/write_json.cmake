@@ -1,4 +1,4 @@
-# Run by the build (cmake -P) with LIST, ROOT, FOLDER, HEADER, TYPE, FUNCTION and OUTPUT: writes the
+# Run by the build (cmake -P) with LIST, ROOT, FOLDER, HEADER, FUNCTION and OUTPUT: writes the
 # C++ source of ek_embed_json. Each text becomes an array of bytes, for which no quoting and no limit
 # on the length of a string literal matters.
 file(STRINGS ${LIST} names)
@@ -13,7 +13,7 @@ foreach(name IN LISTS names)
   string(REGEX REPLACE "(${sixteen})" "\\1\n    " bytes "${bytes}")
   string(REGEX REPLACE "\\.json$" "" stem "${name}")
   string(APPEND arrays "constexpr char text_${index}[] = {\n    ${bytes}'\\0'};\n\n")
-  string(APPEND table "    ${TYPE}{\"${stem}\", {text_${index}, sizeof text_${index} - 1}},\n")
+  string(APPEND table "    EmbeddedText{\"${stem}\", {text_${index}, sizeof text_${index} - 1}},\n")
   math(EXPR index "${index} + 1")
 endforeach()
 
@@ -25,12 +25,12 @@ file(WRITE ${OUTPUT} "// Generated from ${FOLDER} by cmake/write_json.cmake.
 namespace ek {
 namespace {
 
-${arrays}constexpr std::array<${TYPE}, ${index}> texts{
+${arrays}constexpr std::array<EmbeddedText, ${index}> texts{
 ${table}};
 
 }  // namespace
 
-std::span<const ${TYPE}> ${FUNCTION}() { return texts; }
+std::span<const EmbeddedText> ${FUNCTION}() { return texts; }
 
 }  // namespace ek
 ")

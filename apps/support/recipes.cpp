@@ -11,7 +11,7 @@ namespace ek {
 Recipe load_recipe(const std::string& name_or_file, const std::vector<std::string>& sets) {
   constexpr std::uint64_t recipe_limit_bytes = 1 << 20;
   std::vector<std::string> names;
-  for (const BuiltinRecipe& recipe : builtin_recipes()) {
+  for (const EmbeddedText& recipe : builtin_recipes()) {
     if (recipe.name == name_or_file) {
       return Recipe::resolve(std::string(recipe.text), name_or_file, sets);
     }
@@ -25,7 +25,7 @@ Recipe load_recipe(const std::string& name_or_file, const std::vector<std::strin
 
 std::string list_recipes() {
   std::string text;
-  for (const BuiltinRecipe& recipe : builtin_recipes()) {
+  for (const EmbeddedText& recipe : builtin_recipes()) {
     const auto json = nlohmann::json::parse(recipe.text);
     text += fmt::format("{:<36} {}\n", recipe.name, json.value("doc", ""));
   }

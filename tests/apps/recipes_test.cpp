@@ -13,7 +13,7 @@ using namespace ek;
 TEST_CASE("every built-in recipe is listed and resolves to itself", "[recipes]") {
   const std::string list = list_recipes();
   REQUIRE(builtin_recipes().size() >= 6);
-  for (const BuiltinRecipe& recipe : builtin_recipes()) {
+  for (const EmbeddedText& recipe : builtin_recipes()) {
     INFO(recipe.name);
     const std::string name(recipe.name);
     CHECK(contains(list, name));
