@@ -15,11 +15,8 @@ floor_gb_of() {
 }
 
 part_profile() {
-  local log="$out/steps.txt" ncu="" candidate task precision steps=3
-  for candidate in "$(command -v ncu || true)" /usr/local/cuda/bin/ncu \
-    /opt/nvidia/nsight-compute/*/ncu; do
-    [[ -n "$candidate" && -x "$candidate" ]] && { ncu="$candidate"; break; }
-  done
+  local log="$out/steps.txt" ncu task precision steps=3
+  ncu="$(find_tool ncu /usr/local/cuda/bin/ncu /opt/nvidia/nsight-compute/*/ncu)"
   if [[ -z "$ncu" ]] || ! command -v python3 > /dev/null; then
     not_run "profile: no ${ncu:+python3}${ncu:-ncu} on this machine"
     return

@@ -87,6 +87,15 @@ median() {
     sed -n 's/.*"median": *\([0-9.]*\).*/: median \1 ms/p' | tail -n 1 || true
 }
 
+# The first of these that can be run; nothing where none can.
+find_tool() {
+  local candidate
+  for candidate in "$@"; do
+    candidate="$(command -v "$candidate")" && echo "$candidate" && return
+  done
+  true
+}
+
 # step NAME LOG SECONDS COMMAND...: attempt, and tells how it ended. Status 0, 1 (failed) or 2 (no
 # time).
 step() {

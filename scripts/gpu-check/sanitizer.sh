@@ -4,11 +4,9 @@
 set -euo pipefail
 
 part_sanitizer() {
-  local log="$out/tests.txt" tool sanitizer="" candidate ops
-  for candidate in "$(command -v compute-sanitizer || true)" /usr/local/cuda/bin/compute-sanitizer \
-    /usr/local/cuda/compute-sanitizer/compute-sanitizer; do
-    [[ -n "$candidate" && -x "$candidate" ]] && { sanitizer="$candidate"; break; }
-  done
+  local log="$out/tests.txt" tool sanitizer ops
+  sanitizer="$(find_tool compute-sanitizer /usr/local/cuda/bin/compute-sanitizer \
+    /usr/local/cuda/compute-sanitizer/compute-sanitizer)"
   if [[ -z "$sanitizer" ]]; then
     not_run "sanitizer: no compute-sanitizer on this machine"
     return
