@@ -15,7 +15,6 @@ namespace {
 // All that is quoted here is a name without characters that JSON would escape; `architecture` and
 // `cuda` are held to that as they are read.
 std::string line_of(const TuningEntry& entry) {
-  constexpr std::string_view types[]{"float32", "float64", "bfloat16"};
   const kernels::Call& call = entry.call;
   const auto names = kernels::size_names(call.function);
   const auto versions = kernels::versions_of(call.function);
@@ -30,8 +29,8 @@ std::string line_of(const TuningEntry& entry) {
   return fmt::format(
       "    {{\"function\": \"{}\", \"type\": \"{}\", \"products\": \"{}\", \"sizes\": {{{}}}, "
       "\"version\": \"{}\", \"origin\": \"{}\"{}}}",
-      call.function, types[std::size_t(call.type)],
-      call.products == kernels::FloatProducts::tf32 ? "tf32" : "exact", fmt::join(sizes, ", "),
+      call.function, kernels::call_type_names[std::size_t(call.type)],
+      kernels::product_names[std::size_t(call.products)], fmt::join(sizes, ", "),
       versions[std::size_t(entry.version)], measured ? "measured" : "given",
       measured ? fmt::format(", \"median_us\": {{{}}}", fmt::join(times, ", ")) : std::string());
 }

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "engine/atomic_file.h"
+#include "engine/strict_json.h"
 #include "engine/text.h"
 #include "engine/tuning.h"
 #include "kernels/error.h"
@@ -20,29 +20,9 @@ Names names_of(std::span<const std::string_view> all) {
   return {all.begin(), all.end()};
 }
 
-// Short and printable, whatever a file holds.
-std::string shown(const json& value) {
-  constexpr std::size_t longest = 80;
-  const std::string text = value.dump(-1, ' ', true, json::error_handler_t::replace);
-  return text.size() <= longest ? text : text.substr(0, longest) + "...";
-}
-
-// Refuses a key that an object has twice, which nlohmann would pass over, and deep nesting.
 json parse_json(const std::string& text, const std::string& where) {
-  constexpr int depth_limit = 5;
-  std::vector<std::set<std::string>> seen;
-  const auto watch = [&](int depth, json::parse_event_t event, json& parsed) {
-    require(depth <= depth_limit, "{}: not a table of kernel versions: nested too deep", where);
-    if (event == json::parse_event_t::object_start) seen.emplace_back();
-    if (event == json::parse_event_t::object_end) seen.pop_back();
-    if (event == json::parse_event_t::key) {
-      require(seen.back().insert(parsed.get<std::string>()).second, "{}: key {} is there twice",
-              where, shown(parsed));
-    }
-    return true;
-  };
   try {
-    return json::parse(text, watch);
+    return parse_strict_json(text, 6, "a table of kernel versions", where);
   } catch (const json::exception&) {
     fail("{}: not a JSON file", where);
   }
@@ -123,9 +103,9 @@ TuningEntry read_entry(const json& object, const std::string& where) {
   entry.call.function =
       functions[std::size_t(one_of(object, "function", names_of(functions), where))];
   entry.call.type =
-      kernels::CallType(one_of(object, "type", {"float32", "float64", "bfloat16"}, where));
+      kernels::CallType(one_of(object, "type", names_of(kernels::call_type_names), where));
   entry.call.products =
-      kernels::FloatProducts(one_of(object, "products", {"exact", "tf32"}, where));
+      kernels::FloatProducts(one_of(object, "products", names_of(kernels::product_names), where));
   read_sizes(object["sizes"], entry.call, where);
   entry.version =
       one_of(object, "version", names_of(kernels::versions_of(entry.call.function)), where);

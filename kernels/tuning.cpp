@@ -66,11 +66,6 @@ constexpr auto kFunctions = [] {
   return names;
 }();
 
-std::string_view name_of(CallType type) {
-  constexpr std::string_view names[]{"float32", "float64", "bfloat16"};
-  return names[std::size_t(type)];
-}
-
 std::atomic<const TuningTable*> in_force = nullptr;
 thread_local CallTuner* tuner_of_thread = nullptr;
 
@@ -87,8 +82,9 @@ std::span<const std::string_view> tuned_functions() {
 }
 
 std::string describe(const Call& call) {
-  std::string text = fmt::format("{} of {}{}", call.function, name_of(call.type),
-                                 call.products == FloatProducts::tf32 ? ", tf32 products" : "");
+  std::string text =
+      fmt::format("{} of {}{}", call.function, call_type_names[std::size_t(call.type)],
+                  call.products == FloatProducts::tf32 ? ", tf32 products" : "");
   const auto names = size_names(call.function);
   for (std::size_t i = 0; i < names.size(); ++i) {
     text += fmt::format(", {} {}", names[i], call.sizes[i]);

@@ -17,6 +17,9 @@
 namespace ek::kernels {
 
 enum class CallType : std::uint8_t { float32, float64, bfloat16 };
+// By the numbers of CallType and FloatProducts, as tables have them.
+inline constexpr std::string_view call_type_names[]{"float32", "float64", "bfloat16"};
+inline constexpr std::string_view product_names[]{"exact", "tf32"};
 
 template <class T>
 inline constexpr CallType call_type = CallType::float32;

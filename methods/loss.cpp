@@ -17,7 +17,7 @@ Normalizer parse_normalizer(std::string_view text) {
   const auto& names = normalizer_names();
   const auto found = std::ranges::find(names, text);
   require(found != names.end(), "normalizer: expected one of {}, came '{}'{}",
-          fmt::join(names, ", "), recipe_parts::printable(text), did_you_mean(text, names));
+          fmt::join(names, ", "), printable(text), did_you_mean(text, names));
   return Normalizer(found - names.begin());
 }
 
@@ -49,8 +49,7 @@ Loss Loss::make(std::string_view name, const nlohmann::json& options,
                 const std::vector<std::int64_t>& class_counts, DType dtype) {
   const LossEntry& entry = find_loss(name);
   const std::string who = "loss " + entry.name;
-  require(options.is_object(), "{}: expected an object of options, came {}", who,
-          recipe_parts::shown(options));
+  require(options.is_object(), "{}: expected an object of options, came {}", who, shown(options));
   std::vector<KeySpec> keys = entry.keys;
   keys.push_back({"loss.name", entry.name, "", {entry.name}});
   keys.push_back({"loss.normalizer", "mean_batch", "", normalizer_names()});

@@ -108,8 +108,8 @@ const LossEntry& find_loss(std::string_view name) {
     if (entry.name == name) return entry;
     names.push_back(entry.name);
   }
-  fail("loss '{}' is not known (known: {}){}", recipe_parts::printable(name),
-       fmt::join(names, ", "), did_you_mean(name, names));
+  fail("loss '{}' is not known (known: {}){}", printable(name), fmt::join(names, ", "),
+       did_you_mean(name, names));
 }
 
 }  // namespace ek

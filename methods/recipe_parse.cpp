@@ -1,5 +1,4 @@
-#include <set>
-
+#include "engine/strict_json.h"
 #include "kernels/error.h"
 #include "methods/recipe_parts.h"
 
@@ -9,7 +8,6 @@ namespace {
 // Deeper than any recipe, and shallow enough for the recursions that follow.
 constexpr int depth_limit = 16;
 constexpr std::size_t size_limit_bytes = std::size_t(1) << 20;
-constexpr std::size_t shown_limit = 80;
 
 // nlohmann's message without its own prefix:
 // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error ..."
@@ -21,40 +19,11 @@ std::string syntax_message(const std::string& what) {
   return bracket == std::string::npos ? what : what.substr(bracket + 2);
 }
 
-// Throws nlohmann's exceptions for what is not JSON, and Error for what a recipe may not hold.
 nlohmann::json parse_strict(const std::string& text, const std::string& who) {
-  std::vector<std::set<std::string>> seen;  // the keys of each open object
-  auto watch = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
-    using Event = nlohmann::json::parse_event_t;
-    require(depth < depth_limit, "{}: nested deeper than the {} levels that a recipe may have", who,
-            depth_limit);
-    if (event == Event::object_start) seen.emplace_back();
-    if (event == Event::object_end) seen.pop_back();
-    if (event == Event::key) {
-      const std::string key = parsed.get<std::string>();
-      require(seen.back().insert(key).second, "{}: duplicate key '{}'", who, printable(key));
-    }
-    return true;
-  };
-  return nlohmann::json::parse(text, watch);
+  return parse_strict_json(text, depth_limit, "a recipe", who);
 }
 
 }  // namespace
-
-std::string printable(std::string_view text) {
-  // As JSON, without the quotes: control characters and broken UTF-8 are escaped or replaced.
-  const std::string quoted = nlohmann::json(std::string(text))
-                                 .dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-  std::string inner = quoted.substr(1, quoted.size() - 2);
-  if (inner.size() > shown_limit) inner = inner.substr(0, shown_limit) + "...";
-  return inner;
-}
-
-std::string shown(const nlohmann::json& value) {
-  std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-  if (text.size() > shown_limit) text = text.substr(0, shown_limit) + "...";
-  return text;
-}
 
 std::vector<Assignment> flatten(const nlohmann::json& object, const std::string& who) {
   auto check_name = [&](const std::string& key) {

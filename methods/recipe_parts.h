@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/strict_json.h"  // shown, printable
 #include "methods/recipe.h"
 
 // The steps of Recipe::resolve. `who` starts every message: "recipe cifar100-lt/ce".
@@ -31,9 +32,5 @@ nlohmann::json checked(const KeySpec& key, const Assignment& assignment, const s
 // Error for a path that is none of `keys`.
 [[noreturn]] void fail_unknown(const std::string& path, const std::vector<KeySpec>& keys,
                                const std::string& who);
-
-// A value or a name for a message: one line, printable, not too long.
-std::string shown(const nlohmann::json& value);
-std::string printable(std::string_view text);
 
 }  // namespace ek::recipe_parts

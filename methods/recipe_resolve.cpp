@@ -56,7 +56,7 @@ void check_together(const Recipe& recipe, const MethodEntry& method, const std::
   const json& groups = recipe.at("eval.groups");
   require(groups.size() == 2 && groups[0].get<std::int64_t>() >= groups[1].get<std::int64_t>(),
           "{}: 'eval.groups' expected two integers, the first not below the second, came {}", who,
-          recipe_parts::shown(groups));
+          shown(groups));
   try {
     check_schedule(recipe.schedule());
     (void)recipe.groups();
@@ -71,7 +71,7 @@ void check_together(const Recipe& recipe, const MethodEntry& method, const std::
 
 Recipe Recipe::resolve(const std::string& text, const std::string& source,
                        const std::vector<std::string>& sets) {
-  const std::string who = "recipe " + recipe_parts::printable(source);
+  const std::string who = "recipe " + printable(source);
   std::vector<Assignment> own = recipe_parts::parse_file(text, who);
   for (Assignment& a : recipe_parts::parse_sets(sets, who)) own.push_back(std::move(a));
 

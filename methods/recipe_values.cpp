@@ -10,7 +10,7 @@ namespace {
 
 template <class T>
 T as(const nlohmann::json& value, bool fits, std::string_view path, const char* wanted) {
-  require(fits, "recipe key '{}': read as {}, it is {}", path, wanted, recipe_parts::shown(value));
+  require(fits, "recipe key '{}': read as {}, it is {}", path, wanted, shown(value));
   return value.get<T>();
 }
 
@@ -102,7 +102,7 @@ std::vector<GroupSpec> Recipe::groups() const {
     const bool named =
         !group.names.empty() && std::ranges::none_of(group.names, &std::string::empty);
     require(named, "'optim.groups[{}].names' expected a list of parameter names, came {}",
-            groups.size(), recipe_parts::shown(entry["names"]));
+            groups.size(), shown(entry["names"]));
     groups.push_back(std::move(group));
   }
   return groups;

@@ -14,7 +14,7 @@ using recipe_parts::Assignment;
 json checked_pair(const KeySpec& key, const json& value, const std::string& who) {
   const bool list = value.is_array() && value.size() == 2;
   require(list || value.is_number(), "{}: '{}' expected an integer or [height, width], came {}",
-          who, key.path, recipe_parts::shown(value));
+          who, key.path, shown(value));
   KeySpec one = key;
   one.fallback = 0;
   const json height = list ? value[0] : value, width = list ? value[1] : value;
@@ -30,10 +30,10 @@ const OpAttribute& declared(const OpEntry& op, const std::string& path, const st
     if (name == path || (attribute.object && name == head)) return attribute;
     names.push_back(name);
   }
-  require(!names.empty(), "{}: unknown attribute '{}'; {} takes none", who,
-          recipe_parts::printable(path), op.name);
-  fail("{}: unknown attribute '{}'{} (known: {})", who, recipe_parts::printable(path),
-       did_you_mean(path, names), fmt::join(names, ", "));
+  require(!names.empty(), "{}: unknown attribute '{}'; {} takes none", who, printable(path),
+          op.name);
+  fail("{}: unknown attribute '{}'{} (known: {})", who, printable(path), did_you_mean(path, names),
+       fmt::join(names, ", "));
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ DType parse_dtype(const std::string& text) {
   if (text == "float32") return DType::float32;
   if (text == "float64") return DType::float64;
   if (text == "bfloat16" || text == "bf16") return DType::bfloat16;
-  fail("--dtype {}: expected float32, float64 or bfloat16{}", recipe_parts::printable(text),
+  fail("--dtype {}: expected float32, float64 or bfloat16{}", printable(text),
        did_you_mean(text, {"float32", "float64", "bfloat16"}));
 }
 

@@ -42,7 +42,7 @@ class FileReader {
       const bool passed_over = !op_.passed_over.empty() && name.ends_with(op_.passed_over);
       if (passed_over || std::ranges::count(known, name) > 0) continue;
       refuse_direction(name);
-      fail("{}: {} is no argument of {}{}", source_, recipe_parts::printable(name), op_.name,
+      fail("{}: {} is no argument of {}{}", source_, printable(name), op_.name,
            did_you_mean(name, known));
     }
     for (const OpArgument& a : signature_.arguments) {

@@ -37,7 +37,7 @@ const OpEntry& find_op(std::string_view name) {
     if (entry.name == name) return entry;
     names.push_back(entry.name);
   }
-  fail("ek-op: '{}' is not known{} (ek-op --list shows all)", recipe_parts::printable(name),
+  fail("ek-op: '{}' is not known{} (ek-op --list shows all)", printable(name),
        did_you_mean(name, names));
 }
 
