@@ -2,6 +2,7 @@
 // Which version of a function runs: the one that is named (kernels/versions.h), else that of the
 // table in force (kernels/tuning.h), else that of a rule.
 #include <initializer_list>
+#include <string_view>
 
 #include "kernels/arguments.h"
 #include "kernels/cuda/team.cuh"
@@ -30,7 +31,7 @@ int chosen(const Call& call, unsigned served, int rule, const Again& again) {
 
 // For "plain" and one tuned version, which the rule takes wherever it serves the call. `refusal` is
 // what a call gets that names it where it does not.
-inline bool tuned(const char* function, const char* refusal, bool serves) {
+inline bool tuned(std::string_view function, const char* refusal, bool serves) {
   const int named = named_version(function);
   require_argument(named < 1 || serves, refusal, std::int64_t(named));
   return named < 0 ? serves : named == 1;
@@ -38,9 +39,9 @@ inline bool tuned(const char* function, const char* refusal, bool serves) {
 // The same where tables choose.
 template <class Again>
 bool tuned(const Call& call, const char* refusal, bool serves, const Again& again) {
-  const int named = named_version(call.function);
-  require_argument(named < 1 || serves, refusal, std::int64_t(named));
-  return named >= 0 ? named == 1 : chosen(call, serves ? 3 : 1, serves ? 1 : 0, again) == 1;
+  const bool version = tuned(call.function, refusal, serves);
+  if (named_version(call.function) >= 0) return version;
+  return chosen(call, serves ? 3 : 1, version, again) == 1;
 }
 
 // For "plain", "warp" and "block", which all serve every row of fewer than 2^31 - 257 columns.

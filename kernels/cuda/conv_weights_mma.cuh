@@ -31,8 +31,7 @@ __device__ void add_tile(const GradientPlan& p, const PixelOffsets& offsets, con
   constexpr bool apart = std::is_same_v<Product, SplitProduct> && Block::taps % 3 == 0;
   constexpr int group = apart ? 3 : columns;
   const int warp = int(threadIdx.x) / 32, row_warp = warp % Block::row_warps;
-  const T* rows =
-      buffer + p.halo_h * p.halo_w * Block::channel_pitch + row_warp * Block::row_tiles * 16;
+  const T* rows = rows_in<Block>(p, buffer) + row_warp * Block::row_tiles * 16;
   for (int k = warp / Block::row_warps * Product::depth; k < p.depth;
        k += Block::pixel_warps * Product::depth) {
     typename Product::A a[Block::row_tiles];
@@ -90,8 +89,8 @@ __device__ __forceinline__ void add_share(const GradientPlan& p, const T* x, con
                                           const BlockPlace& block) {
   PixelOffsets& offsets = shared_memory<PixelOffsets>();
   T* const shared = reinterpret_cast<T*>(&offsets + 1);
-  const int buffer_size = p.halo_h * p.halo_w * Block::channel_pitch +
-                          p.depth * Block::row_pitch * (RowPrologue::kIdentity ? 1 : 2);
+  const int buffer_size = int(rows_in<Block>(p, shared) - shared) +
+                          row_elements<Block>(p) * (RowPrologue::kIdentity ? 1 : 2);
   const GradientShare<Block> share(p, block);
   for (int i = int(threadIdx.x); i < p.depth; i += Block::threads) {
     const int h = i / p.tile_w * p.stride_h / p.step_h, w = i % p.tile_w * p.stride_w / p.step_w;
