@@ -2,13 +2,9 @@
 // The cotangents of norm_conv in one launch: some blocks run the convolution backward
 // (conv_halo.cuh), the others sum the weight gradient (conv_weights_mma.cuh). Neither waits for the
 // other: what comes through the statistics is added to dout where either reads it.
-//
-// Both kinds of blocks take the registers and the shared memory of whichever wants more, and each
-// pair of tiles is an instance to compile. So there are three: 3 x 3 taps, with 16 channels at most
-// on either side, with more on both, and with more than 32 behind.
 #include "kernels/cuda/conv_halo.cuh"
+#include "kernels/cuda/conv_norm_joined_plan.cuh"
 #include "kernels/cuda/conv_norm_run.cuh"
-#include "kernels/cuda/conv_weights_run.cuh"
 
 namespace ek::kernels::EK_TARGET {
 namespace {
@@ -21,40 +17,6 @@ template <>
 struct ProductOf<SplitAtom> : std::type_identity<SplitProduct> {};
 template <>
 struct ProductOf<Bf16Atom> : std::type_identity<Bf16Product> {};
-
-// Of the gradient's plan where dy has a prologue, which wants room for what it reads beside.
-template <class Product, class Block>
-std::int64_t joined_gradient_bytes(const GradientPlan& p) {
-  constexpr std::int64_t size = sizeof(typename Product::Element);
-  return p.shared_bytes + 2 * p.depth * Block::row_pitch * size;
-}
-
-// run.operator()<M, N, Block>() for the pair that serves a shape and the plan of its backward data;
-// false where none does. Its answer is what run returns.
-template <class Product, class Run>
-bool with_joined(const Conv2dShape& s, const HaloPlan& plan, const Run& run) {
-  if (s.kernel_h != 3 || s.kernel_w != 3 || !serves<Product>(s)) return false;
-  return with_block(s, [&]<class Block>() {
-    if constexpr (Block::taps == 9) {
-      constexpr bool few = Block::rows <= 16;  // channels
-      constexpr int m = few ? 4 : 2, n = few ? 1 : 2;
-      const GradientPlan p = gradient_plan<Product, Block>(s);
-      const bool fits = plan.shared_bytes <= kComfortable &&
-                        joined_gradient_bytes<Product, Block>(p) <= kComfortable;
-      if (few == (plan.blocks == 1) && fits) {
-        return bool(run.template operator()<m, n, Block>());
-      }
-    }
-    return false;
-  });
-}
-
-struct ServedByAny {
-  template <int M, int N, class Block>
-  bool operator()() const {
-    return true;
-  }
-};
 
 // The weight gradient's blocks come first in the grid: there are fewer of them, and each has a
 // longer way to go.
@@ -78,6 +40,8 @@ __global__ void __launch_bounds__(kHaloThreads, 3)
   }
 }
 
+// The body of norm_convolve_joined: in a template that was declared before, with its default
+// argument, nvcc 13 does not take these lambdas.
 template <class Atom, class T = typename Atom::Element>
 void run_joined(Stream stream, const Conv2dShape& s, const ConvProblem& p,
                 const ConvSources<T>& sources, T* dy, const StatsPrologue<T>& prologue,
@@ -111,4 +75,13 @@ void run_joined(Stream stream, const Conv2dShape& s, const ConvProblem& p,
 }
 
 }  // namespace
+
+template <class Atom, class T>
+void norm_convolve_joined(Stream stream, const Conv2dShape& shape, const ConvProblem& problem,
+                          const ConvSources<T>& sources, T* dy, const StatsPrologue<T>& prologue,
+                          const ActivationEpilogue<T>& epilogue, const JoinedWeights<T>& weights,
+                          Workspace workspace) {
+  run_joined<Atom>(stream, shape, problem, sources, dy, prologue, epilogue, weights, workspace);
+}
+
 }  // namespace ek::kernels::EK_TARGET

@@ -3,14 +3,6 @@
 
 namespace ek::kernels::EK_TARGET {
 
-template <>
-void norm_convolve_joined<SplitAtom>(Stream stream, const Conv2dShape& shape,
-                                     const ConvProblem& problem, const ConvSources<float>& sources,
-                                     float* dy, const StatsPrologue<float>& prologue,
-                                     const ActivationEpilogue<float>& epilogue,
-                                     const JoinedWeights<float>& weights, Workspace workspace) {
-  run_joined<SplitAtom>(stream, shape, problem, sources, dy, prologue, epilogue, weights,
-                        workspace);
-}
+template decltype(norm_convolve_joined<SplitAtom>) norm_convolve_joined<SplitAtom>;
 
 }  // namespace ek::kernels::EK_TARGET

@@ -1,15 +1,8 @@
 // The fused norm_conv_jvp with products of float32 accuracy: conv_norm.h.
-#include "kernels/cuda/conv_halo_run.cuh"
-#include "kernels/cuda/conv_norm_run.cuh"
+#include "kernels/cuda/conv_norm_launch.cuh"
 
 namespace ek::kernels::EK_TARGET {
 
-template <>
-void norm_convolve_tangent<SplitAtom>(Stream stream, const ConvProblem& problem,
-                                      const ConvSources<float>& sources, float* out,
-                                      const NormTangentPrologue<float>& prologue,
-                                      const TangentMomentsEpilogue<float>& epilogue) {
-  run_halo<SplitAtom>(stream, problem, sources, out, prologue, epilogue);
-}
+template decltype(norm_convolve_tangent<SplitAtom>) norm_convolve_tangent<SplitAtom>;
 
 }  // namespace ek::kernels::EK_TARGET

@@ -1,14 +1,8 @@
 // The fused norm_conv_forward with tf32 products: conv_norm.h.
-#include "kernels/cuda/conv_halo_run.cuh"
-#include "kernels/cuda/conv_norm_run.cuh"
+#include "kernels/cuda/conv_norm_launch.cuh"
 
 namespace ek::kernels::EK_TARGET {
 
-template <>
-void norm_convolve<Tf32Atom>(Stream stream, const ConvProblem& problem,
-                             const ConvSources<float>& sources, float* out,
-                             const NormPrologue<float>& prologue, const MomentsEpilogue& epilogue) {
-  run_halo<Tf32Atom>(stream, problem, sources, out, prologue, epilogue);
-}
+template decltype(norm_convolve<Tf32Atom>) norm_convolve<Tf32Atom>;
 
 }  // namespace ek::kernels::EK_TARGET

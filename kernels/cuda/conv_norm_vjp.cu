@@ -3,7 +3,8 @@
 #include "kernels/cuda/conv_norm.h"
 
 #include "kernels/cuda/conv_norm_host.cuh"
-#include "kernels/cuda/conv_norm_joined.cuh"
+#include "kernels/cuda/conv_norm_joined_plan.cuh"
+#include "kernels/cuda/conv_norm_run.cuh"
 #include "kernels/cuda/scratch.h"
 
 namespace ek::kernels::EK_TARGET {
