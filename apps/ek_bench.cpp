@@ -1,8 +1,8 @@
 // ek-bench: times the kernels one by one, against what the machine reaches.
-#include "apps/support/cli.h"    // CommonOptions, run_program
-#include "benchmarks/measure.h"  // measure
-#include "benchmarks/report.h"   // text_line, to_json, to_csv
-#include "engine/atomic_file.h"  // write_file_atomically
+#include "apps/common/cli.h"        // CommonOptions, run_program
+#include "benchmarks/measure.h"     // measure
+#include "benchmarks/report.h"      // text_line, to_json, to_csv
+#include "engine/io/atomic_file.h"  // write_file_atomically
 
 namespace {
 

@@ -1,8 +1,8 @@
 // ek-bench-step: times whole training steps on made-up data.
-#include "apps/support/bench_data.h"  // bench_with_data
-#include "apps/support/bench_step.h"  // bench_step
-#include "apps/support/cli.h"         // CommonOptions, run_program
-#include "engine/precision.h"         // runnable_precision
+#include "apps/bench/data.h"          // bench_with_data
+#include "apps/bench/step.h"          // bench_step
+#include "apps/common/cli.h"          // CommonOptions, run_program
+#include "engine/tensor/precision.h"  // runnable_precision
 
 namespace {
 

@@ -1,6 +1,6 @@
 // ek-check: every op against the CPU, against finite differences, against the clock.
-#include "apps/support/check_command.h"
-#include "apps/support/cli.h"
+#include "apps/check/command.h"
+#include "apps/common/cli.h"
 #ifdef EK_HAS_BENCHMARKS
 #include "benchmarks/operands.h"
 #endif

@@ -1,8 +1,8 @@
 // ek-data: looks at data sets, cuts long-tailed ones, draws synthetic ones.
 #include <CLI/CLI.hpp>
 
-#include "apps/support/cli.h"
-#include "apps/support/data_commands.h"
+#include "apps/common/cli.h"
+#include "apps/data/commands.h"
 
 int main(int argc, char** argv) {
   CLI::App app(

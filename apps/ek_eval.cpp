@@ -1,6 +1,6 @@
 // ek-eval: metrics of checkpoints on a data set, and tables of finished runs.
-#include "apps/support/cli.h"
-#include "apps/support/eval_command.h"
+#include "apps/common/cli.h"
+#include "apps/eval/command.h"
 
 int main(int argc, char** argv) {
   CLI::App app(

@@ -1,6 +1,6 @@
 // ek-op: one op, loss, model or meta-gradient, from a file to a file.
-#include "apps/support/cli.h"
-#include "apps/support/op_command.h"
+#include "apps/common/cli.h"
+#include "apps/op/command.h"
 
 int main(int argc, char** argv) {
   CLI::App app(

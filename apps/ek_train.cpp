@@ -2,14 +2,14 @@
 #include <csignal>
 #include <cstdio>
 
-#include "apps/support/cli.h"          // CommonOptions, run_program
-#include "apps/support/progress.h"     // ProgressPrinter
-#include "apps/support/recipes.h"      // load_recipe, list_recipes
-#include "methods/precision_report.h"  // precision_report
-#include "methods/price.h"             // price_training, price_table
-#include "methods/run_tuning.h"        // require_tunable
-#include "methods/step_profile.h"      // StepProfile
-#include "methods/trainer.h"           // train, audit_training
+#include "apps/common/cli.h"                    // CommonOptions, run_program
+#include "apps/common/progress.h"               // ProgressPrinter
+#include "apps/common/recipes.h"                // load_recipe, list_recipes
+#include "methods/training/precision_report.h"  // precision_report
+#include "methods/training/price.h"             // price_training, price_table
+#include "methods/training/run_tuning.h"        // require_tunable
+#include "methods/training/step_profile.h"      // StepProfile
+#include "methods/training/trainer.h"           // train, audit_training
 
 namespace {
 

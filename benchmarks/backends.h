@@ -2,10 +2,10 @@
 #include <span>
 #include <type_traits>
 
-#include "engine/device.h"
-#include "kernels/backend.h"
-#include "kernels/error.h"
-#include "kernels/float_products.h"
+#include "engine/tensor/device.h"
+#include "kernels/base/backend.h"
+#include "kernels/base/error.h"
+#include "kernels/base/float_products.h"
 
 namespace ek::bench {
 

@@ -2,8 +2,8 @@
 
 #include <iterator>
 
-#include "kernels/error.h"
-#include "kernels/versions.h"
+#include "kernels/base/error.h"
+#include "kernels/base/versions.h"
 
 namespace ek::bench {
 namespace {

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "benchmarks/operands.h"
-#include "engine/device.h"
-#include "engine/precision.h"
+#include "engine/tensor/device.h"
+#include "engine/tensor/precision.h"
 #include "kernels/conv.h"
 
 // The table of what is measured: one case for each kernel family, shape, precision and version.
@@ -27,7 +27,7 @@ struct Case {
 };
 
 // All cases of a device at `batch` images, in the order of the table. "evenkeel" is what programs
-// run; on a GPU each version of kernels/versions.h follows under its own name.
+// run; on a GPU each version of kernels/base/versions.h follows under its own name.
 std::vector<Case> all_cases(const Device& device, std::int64_t batch = 128);
 
 // By family. The float32 and the bf16 case of a shape stand together.

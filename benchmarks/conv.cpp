@@ -2,7 +2,7 @@
 #include "benchmarks/backends.h"
 #include "benchmarks/cases.h"
 #include "benchmarks/conv_calls.h"
-#include "kernels/cpu/onednn_rate.h"
+#include "kernels/cpu/conv/onednn_rate.h"
 #include "kernels/cuda/vendor/vendor.h"
 
 namespace ek::bench {

@@ -1,8 +1,8 @@
 // conv2d_* on the CPU by other ways: the plain OpenMP path and oneDNN's own primitive.
 #include "benchmarks/conv_calls.h"
-#include "kernels/cpu/conv_plain.h"
-#include "kernels/cpu/conv_slices.h"
-#include "kernels/cpu/onednn_rate.h"
+#include "kernels/cpu/conv/conv_plain.h"
+#include "kernels/cpu/conv/conv_slices.h"
+#include "kernels/cpu/conv/onednn_rate.h"
 
 namespace ek::bench {
 namespace {

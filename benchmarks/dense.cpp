@@ -1,9 +1,9 @@
 // Matrix products of the classifier, the classification loss, segmented sums: all float32.
 #include "benchmarks/backends.h"
 #include "benchmarks/cases.h"
-#include "kernels/cpu/onednn_rate.h"
+#include "kernels/base/error.h"
+#include "kernels/cpu/conv/onednn_rate.h"
 #include "kernels/cuda/vendor/vendor.h"
-#include "kernels/error.h"
 #include "kernels/gemm.h"
 #include "kernels/reduce.h"
 #include "kernels/softmax.h"

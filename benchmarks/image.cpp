@@ -2,8 +2,8 @@
 #include "benchmarks/backends.h"
 #include "benchmarks/cases.h"
 #include "kernels/augment.h"
+#include "kernels/base/error.h"
 #include "kernels/elementwise.h"
-#include "kernels/error.h"
 #include "kernels/pool.h"
 
 namespace ek::bench {

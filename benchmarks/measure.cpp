@@ -7,7 +7,7 @@
 #include <map>
 #include <regex>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ek::bench {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "benchmarks/cases.h"
-#include "benchmarks/roof.h"
+#include "benchmarks/machine/roof.h"
 
 // Runs cases under Google Benchmark.
 namespace ek::bench {

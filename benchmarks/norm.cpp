@@ -3,7 +3,7 @@
 
 #include "benchmarks/backends.h"
 #include "benchmarks/cases.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ek::bench {
 namespace {

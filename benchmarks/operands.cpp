@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "kernels/math/bf16.h"
 #include "kernels/math/philox.h"
 

@@ -4,8 +4,8 @@
 #include <memory>
 #include <vector>
 
-#include "benchmarks/place.h"
-#include "kernels/backend.h"
+#include "benchmarks/machine/place.h"
+#include "kernels/base/backend.h"
 
 namespace ek::bench {
 

@@ -5,8 +5,8 @@
 
 #include "benchmarks/backends.h"
 #include "benchmarks/cases.h"
+#include "kernels/base/error.h"
 #include "kernels/elementwise.h"
-#include "kernels/error.h"
 
 namespace ek::bench {
 namespace {

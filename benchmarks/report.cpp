@@ -1,7 +1,7 @@
 #include "benchmarks/report.h"
 
-#include "kernels/error.h"
-#include "kernels/info.h"
+#include "kernels/base/error.h"
+#include "kernels/base/info.h"
 
 namespace ek::bench {
 namespace {

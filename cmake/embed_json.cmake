@@ -1,6 +1,6 @@
 # ek_embed_json(OUT folder HEADER header FUNCTION function): compiles the *.json below `folder` (from
 # the root) into a program. Sets OUT to the path of a generated source that defines
-# std::span<const EmbeddedText> ek::function() (engine/embedded_text.h), which `header` declares. The
+# std::span<const EmbeddedText> ek::function() (engine/io/embedded_text.h), which `header` declares. The
 # source is written again when a file changes, comes or goes.
 #
 # cmake/write_json.cmake does the writing at build time, so that an edited file costs one small

@@ -1,6 +1,6 @@
 #include "data/batch_plan.h"
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ek {
 namespace {

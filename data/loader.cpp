@@ -9,9 +9,9 @@
 #include <thread>
 #include <utility>
 
-#include "engine/dispatch.h"
-#include "engine/profiler.h"
-#include "kernels/error.h"
+#include "engine/profile/profiler.h"
+#include "engine/tensor/dispatch.h"
+#include "kernels/base/error.h"
 
 namespace ek {
 namespace {

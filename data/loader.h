@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "data/batch_plan.h"
-#include "data/dataset.h"
+#include "data/images/dataset.h"
 #include "data/sampler.h"
-#include "engine/random.h"
-#include "engine/tensor.h"
+#include "engine/tensor/random.h"
+#include "engine/tensor/tensor.h"
 #include "kernels/augment.h"
 
 namespace ek {

@@ -5,8 +5,8 @@
 #include <limits>
 
 #include "data/mt19937.h"
-#include "engine/text.h"
-#include "kernels/error.h"
+#include "engine/io/text.h"
+#include "kernels/base/error.h"
 
 namespace ek {
 namespace {

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "data/dataset.h"
+#include "data/images/dataset.h"
 
 namespace ek {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "engine/atomic_file.h"
-#include "kernels/error.h"
+#include "engine/io/atomic_file.h"
+#include "kernels/base/error.h"
 
 namespace ek {
 namespace {

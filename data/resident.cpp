@@ -1,8 +1,8 @@
 #include "data/resident.h"
 
-#include "engine/dispatch.h"
-#include "engine/profiler.h"
-#include "kernels/error.h"
+#include "engine/profile/profiler.h"
+#include "engine/tensor/dispatch.h"
+#include "kernels/base/error.h"
 #include "kernels/reduce.h"
 
 namespace ek {

@@ -8,8 +8,8 @@
 #include <numeric>
 #include <utility>
 
-#include "data/dataset.h"
-#include "kernels/error.h"
+#include "data/images/dataset.h"
+#include "kernels/base/error.h"
 
 namespace ek {
 namespace {

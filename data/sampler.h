@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/random.h"
+#include "engine/tensor/random.h"
 
 namespace ek {
 

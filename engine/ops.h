@@ -3,9 +3,9 @@
 #include <cstdint>
 #include <optional>
 
-#include "engine/number.h"
-#include "engine/tensor.h"
-#include "kernels/float_products.h"
+#include "engine/tensor/number.h"
+#include "engine/tensor/tensor.h"
+#include "kernels/base/float_products.h"
 
 // Every differentiable operation, as a function of tensors. Each has a vjp and a jvp and works at
 // any order; each lives in the engine/ops/ file of its family, rules beside the forward. Arguments

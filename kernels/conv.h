@@ -2,8 +2,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/backend.h"
-#include "kernels/float_products.h"
+#include "kernels/base/backend.h"
+#include "kernels/base/float_products.h"
 
 namespace ek::kernels {
 

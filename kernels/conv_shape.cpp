@@ -1,5 +1,5 @@
+#include "kernels/base/error.h"
 #include "kernels/conv.h"
-#include "kernels/error.h"
 
 namespace ek::kernels {
 

@@ -1,5 +1,5 @@
 #pragma once
-#include "kernels/backend.h"
+#include "kernels/base/backend.h"
 #include "kernels/optim.h"
 
 namespace ek::kernels {

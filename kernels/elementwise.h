@@ -1,8 +1,8 @@
 #pragma once
 #include <cstdint>
 
-#include "kernels/backend.h"
-#include "kernels/scalar.h"
+#include "kernels/base/backend.h"
+#include "kernels/base/scalar.h"
 
 namespace ek::kernels {
 

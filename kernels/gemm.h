@@ -1,8 +1,8 @@
 #pragma once
 #include <cstdint>
 
-#include "kernels/backend.h"
-#include "kernels/float_products.h"
+#include "kernels/base/backend.h"
+#include "kernels/base/float_products.h"
 
 namespace ek::kernels {
 

@@ -10,8 +10,8 @@ namespace ek::kernels {
 //
 // x [batch, pixels, channels], f [batch, channels], W [classes, channels], b [classes],
 // z [batch, classes], l [batch]. A GPU may run each function in one launch. Matrix products of
-// float32 are exact on every backend (kernels/float_products.h), and no sum depends on the order in
-// which threads finish.
+// float32 are exact on every backend (kernels/base/float_products.h), and no sum depends on the
+// order in which threads finish.
 struct HeadShape {
   std::int64_t batch, pixels, channels, classes;
 };

@@ -1,7 +1,7 @@
 #pragma once
 #include <cstddef>
 
-#include "kernels/arguments.h"
+#include "kernels/base/arguments.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
 #include "kernels/head.h"

@@ -1,7 +1,7 @@
 #pragma once
 #include <cstdint>
 
-#include "kernels/backend.h"
+#include "kernels/base/backend.h"
 
 namespace ek::kernels {
 

@@ -2,8 +2,8 @@
 #include <cstdint>
 #include <span>
 
-#include "kernels/backend.h"
-#include "kernels/scalar.h"
+#include "kernels/base/backend.h"
+#include "kernels/base/scalar.h"
 
 namespace ek::kernels {
 

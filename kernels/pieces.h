@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <span>
 
-#include "kernels/backend.h"
+#include "kernels/base/backend.h"
 
 namespace ek::kernels {
 

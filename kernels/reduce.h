@@ -2,7 +2,7 @@
 #include <array>
 #include <cstdint>
 
-#include "kernels/backend.h"
+#include "kernels/base/backend.h"
 
 namespace ek::kernels {
 

@@ -4,7 +4,7 @@
 #include <limits>
 #include <vector>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ek::kernels {
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/params.h"
+#include "engine/training/params.h"
 
 namespace ek {
 

@@ -7,11 +7,11 @@
 #include <vector>
 
 #include "data/loader.h"
-#include "engine/optim.h"
-#include "engine/params.h"
-#include "engine/precision.h"
+#include "engine/tensor/precision.h"
+#include "engine/training/optim.h"
+#include "engine/training/params.h"
 #include "methods/audit.h"
-#include "methods/recipe.h"
+#include "methods/recipes/recipe.h"
 #include "models/model.h"
 
 namespace ek {
@@ -87,7 +87,7 @@ inline std::function<double()> number(Tensor scalar) {
 struct Derivative {
   std::string name;  // "training gradient"
   Params value;
-  // What the method exists for: its error has a bound (methods/precision_report.h).
+  // What the method exists for: its error has a bound (methods/training/precision_report.h).
   bool bounded = false;
 };
 

@@ -1,4 +1,4 @@
-#include "engine/text.h"
+#include "engine/io/text.h"
 #include "methods/entries.h"
 
 namespace ek {

@@ -1,11 +1,11 @@
 // Plain training: one sampler, one loss (cross-entropy, class-weighted, Balanced Softmax,
-// logit-adjusted, ...: methods/loss.h), one SGD step.
-#include "engine/functional.h"
+// logit-adjusted, ...: methods/losses/loss.h), one SGD step.
+#include "engine/autodiff/functional.h"
 #include "engine/ops.h"
 #include "methods/audit.h"
-#include "methods/bilevel.h"
 #include "methods/entries.h"
-#include "methods/loss.h"
+#include "methods/losses/loss.h"
+#include "methods/meta/bilevel.h"
 #include "methods/method.h"
 
 namespace ek {

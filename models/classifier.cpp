@@ -2,9 +2,9 @@
 
 #include <cmath>
 
-#include "engine/fused.h"
+#include "engine/autodiff/fused.h"
 #include "engine/ops.h"
-#include "engine/profiler.h"
+#include "engine/profile/profiler.h"
 
 namespace ek {
 

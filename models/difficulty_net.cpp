@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "engine/ops.h"
-#include "engine/profiler.h"
+#include "engine/profile/profiler.h"
 
 namespace ek {
 namespace {

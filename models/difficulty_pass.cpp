@@ -1,10 +1,10 @@
 // A step's passes through Difficulty-Net: whole kernels where launches are dear, the composition of
 // ops elsewhere.
-#include "engine/dispatch.h"
-#include "engine/functional.h"
-#include "engine/fused.h"
-#include "engine/optim.h"
-#include "engine/profiler.h"
+#include "engine/autodiff/functional.h"
+#include "engine/autodiff/fused.h"
+#include "engine/profile/profiler.h"
+#include "engine/tensor/dispatch.h"
+#include "engine/training/optim.h"
 #include "kernels/difficulty.h"
 #include "models/difficulty_net.h"
 

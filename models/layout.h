@@ -1,5 +1,5 @@
 #pragma once
-#include "engine/params.h"
+#include "engine/training/params.h"
 
 namespace ek {
 

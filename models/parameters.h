@@ -3,7 +3,7 @@
 #include <span>
 #include <string>
 
-#include "engine/params.h"
+#include "engine/training/params.h"
 
 namespace ek {
 

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "kernels/float_products.h"
+#include "kernels/base/float_products.h"
 #include "models/model.h"
 
 namespace ek {

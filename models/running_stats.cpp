@@ -1,6 +1,6 @@
 #include "models/running_stats.h"
 
-#include "engine/profiler.h"
+#include "engine/profile/profiler.h"
 
 namespace ek {
 

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "engine/profiler.h"
+#include "engine/profile/profiler.h"
 #include "models/running_stats.h"
 
 namespace ek {

@@ -1,7 +1,7 @@
 #pragma once
 #include <string>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 // The message of the Error that f throws, "" if it throws none; other exceptions pass.
 template <class F>

@@ -1,5 +1,5 @@
 #pragma once
-#include "engine/device.h"
+#include "engine/tensor/device.h"
 #include "tests/catch.h"
 
 // The host executor as a device of the engine. A build may lack it: a case that needs it begins

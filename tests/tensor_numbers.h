@@ -3,7 +3,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/tensor.h"
+#include "engine/tensor/tensor.h"
 
 // Numbers about tensors of any dtype, in float64.
 

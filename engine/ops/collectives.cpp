@@ -3,8 +3,8 @@
 #include <array>
 #include <numeric>
 
-#include "engine/communicator.h"
 #include "engine/ops/common.h"
+#include "engine/training/communicator.h"
 
 namespace ek::ops {
 namespace {

@@ -1,6 +1,6 @@
 #include "engine/ops/common.h"
 
-#include "engine/capture.h"
+#include "engine/graph/capture.h"
 
 namespace ek::ops {
 namespace {

@@ -3,10 +3,10 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/dispatch.h"
+#include "engine/autodiff/tape.h"
 #include "engine/ops.h"
-#include "engine/profiler.h"
-#include "engine/tape.h"
+#include "engine/profile/profiler.h"
+#include "engine/tensor/dispatch.h"
 
 namespace ek::ops {
 

@@ -2,7 +2,7 @@
 // loss is an op of its own, as it belongs to the method.
 #include <array>
 
-#include "engine/fused.h"
+#include "engine/autodiff/fused.h"
 #include "engine/ops/common.h"
 #include "kernels/elementwise.h"
 #include "kernels/head.h"

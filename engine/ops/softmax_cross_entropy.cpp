@@ -3,7 +3,7 @@
 #include <array>
 #include <cmath>
 
-#include "engine/capture.h"
+#include "engine/graph/capture.h"
 #include "engine/ops/common.h"
 #include "kernels/softmax.h"
 

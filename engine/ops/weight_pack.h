@@ -2,14 +2,14 @@
 #include <memory>
 
 #include "engine/ops/common.h"
-#include "engine/weight_packs.h"
+#include "engine/training/weight_packs.h"
 #include "kernels/conv.h"
 
 namespace ek::ops {
 
 // Convolution weights as a pass of the kernels reads them: packed once for a version of their
-// contents, and shared by every op that reads them (engine/companions.h). After the first time the
-// pack is mostly there, written with the weights (engine/weight_packs.h).
+// contents, and shared by every op that reads them (engine/training/companions.h). After the first
+// time the pack is mostly there, written with the weights (engine/training/weight_packs.h).
 class WeightPack {
  public:
   // weight: OHWI in Acc<T>, of the shape's sizes.

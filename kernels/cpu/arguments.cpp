@@ -1,6 +1,6 @@
-#include "kernels/arguments.h"
+#include "kernels/base/arguments.h"
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 namespace ek::kernels {
 

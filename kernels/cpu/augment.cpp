@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "kernels/base/error.h"
 #include "kernels/cpu/blocks.h"
 #include "kernels/cpu/simd.h"
-#include "kernels/error.h"
 #include "kernels/math/augment_draw.h"
 
 namespace ek::kernels {

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <utility>
 
-#include "kernels/backend.h"
+#include "kernels/base/backend.h"
 #include "kernels/cpu/blocks.h"
 #include "kernels/cpu/simd.h"
 

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "kernels/base/error.h"
 #include "kernels/cpu/tile.h"
-#include "kernels/error.h"
 #ifdef EK_HAS_ONEDNN
 #include <atomic>
 
 #include "kernels/cpu/blocks.h"
-#include "kernels/cpu/onednn.h"
+#include "kernels/cpu/conv/onednn.h"
 #endif
 
 namespace ek::kernels {

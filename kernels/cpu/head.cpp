@@ -1,8 +1,8 @@
 // The classification head as the other families' kernels make it, and predictions row by row.
 #include "kernels/head.h"
 
+#include "kernels/base/error.h"
 #include "kernels/cpu/blocks.h"
-#include "kernels/error.h"
 #include "kernels/head_parts.h"
 #include "kernels/math/argmax.h"
 

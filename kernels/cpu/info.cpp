@@ -1,4 +1,4 @@
-#include "kernels/info.h"
+#include "kernels/base/info.h"
 
 #include <fmt/format.h>
 

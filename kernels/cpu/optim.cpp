@@ -4,8 +4,8 @@
 
 #include <cmath>
 
+#include "kernels/base/error.h"
 #include "kernels/cpu/blocks.h"
-#include "kernels/error.h"
 #include "kernels/math/adam.h"
 
 namespace ek::kernels {

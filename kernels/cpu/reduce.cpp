@@ -1,8 +1,8 @@
 // The part of kernels/reduce.h that follows a shape: broadcast and its transpose, sum_to.
 #include "kernels/reduce.h"
 
+#include "kernels/base/error.h"
 #include "kernels/cpu/blocks.h"
-#include "kernels/error.h"
 
 namespace ek::kernels {
 namespace {

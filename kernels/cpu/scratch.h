@@ -2,8 +2,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/backend.h"
-#include "kernels/error.h"
+#include "kernels/base/backend.h"
+#include "kernels/base/error.h"
 
 namespace ek::kernels::cpu {
 

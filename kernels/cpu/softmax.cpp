@@ -1,7 +1,7 @@
 #include "kernels/softmax.h"
 
+#include "kernels/base/error.h"
 #include "kernels/cpu/blocks.h"
-#include "kernels/error.h"
 #include "kernels/math/argmax.h"
 #include "kernels/math/softmax_row.h"
 

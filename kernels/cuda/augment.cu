@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <climits>
 
-#include "kernels/cuda/choice.cuh"
-#include "kernels/cuda/packs.cuh"
+#include "kernels/cuda/base/choice.cuh"
+#include "kernels/cuda/optim/packs.cuh"
 #include "kernels/math/augment_draw.h"
 
 // One thread, one output value, is the teaching rung: it draws, looks up its source pixel and

@@ -4,9 +4,9 @@
 // shared memory, and Adam updates a parameter in the moment that its gradient is known.
 #include "kernels/difficulty.h"
 
-#include "kernels/arguments.h"
+#include "kernels/base/arguments.h"
+#include "kernels/base/versions.h"
 #include "kernels/cuda/difficulty_block.cuh"
-#include "kernels/versions.h"
 
 namespace ek::kernels {
 namespace EK_TARGET {

@@ -1,6 +1,6 @@
 #pragma once
 // Difficulty-Net by one block, in float32: the fused kernels of difficulty.cu.
-#include "kernels/cuda/add_rows.cuh"
+#include "kernels/cuda/base/add_rows.cuh"
 #include "kernels/difficulty.h"
 #include "kernels/math/adam.h"
 #include "kernels/math/difficulty.h"

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "kernels/cuda/choice.cuh"
-#include "kernels/cuda/packs.cuh"
+#include "kernels/cuda/base/choice.cuh"
+#include "kernels/cuda/optim/packs.cuh"
 
 // One thread, one element, is the teaching rung: it stays for outputs that may lie anywhere. The
 // tuned kernel moves 16 bytes a thread and access; both apply the same function objects.

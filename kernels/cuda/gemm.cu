@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "kernels/arguments.h"
-#include "kernels/cuda/choice.cuh"
+#include "kernels/base/arguments.h"
+#include "kernels/cuda/base/choice.cuh"
 #include "kernels/cuda/gemm_mma.cuh"
 
 // One thread, one element of c, is the teaching rung: it serves outputs that would not fill a tile.
@@ -157,7 +157,7 @@ void tiled(Stream stream, const GemmShape& s, const Factor<T>& a, const Factor<T
   launch<&gemm_tiled<T, R>>({dim3(blocks), dim3(kThreads), sizeof(Panels<T, R>), stream}, a, b, c);
 }
 
-enum Version { plain, tiles, mma };  // as kernels/versions.cpp has them
+enum Version { plain, tiles, mma };  // as kernels/base/versions.cpp has them
 
 // Less than one small tile, or a k of which a panel would be mostly zeros: the plain kernel. Then
 // tensor cores where tf32 is asked for, and else tiles: three tf32 products for an exact one leave

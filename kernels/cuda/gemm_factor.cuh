@@ -1,7 +1,7 @@
 #pragma once
 #include <cstdint>
 
-#include "kernels/cuda/primitives.cuh"
+#include "kernels/cuda/base/primitives.cuh"
 
 namespace ek::kernels::EK_TARGET {
 

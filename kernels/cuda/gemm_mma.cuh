@@ -5,8 +5,8 @@
 // way, once; for float32's accuracy it is split when a fragment is read (tensor_products.cuh).
 #include <algorithm>
 
+#include "kernels/cuda/base/tensor_products.cuh"
 #include "kernels/cuda/gemm_factor.cuh"
-#include "kernels/cuda/tensor_products.cuh"
 
 namespace ek::kernels::EK_TARGET {
 namespace {

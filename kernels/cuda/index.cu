@@ -1,6 +1,6 @@
 // The part of kernels/reduce.h that follows an index: rows, segments, picks, predictions.
-#include "kernels/cuda/choice.cuh"
-#include "kernels/cuda/packs.cuh"
+#include "kernels/cuda/base/choice.cuh"
+#include "kernels/cuda/optim/packs.cuh"
 #include "kernels/math/argmax.h"
 #include "kernels/reduce.h"
 

@@ -1,5 +1,5 @@
 #pragma once
-#include "kernels/cuda/primitives.cuh"
+#include "kernels/cuda/base/primitives.cuh"
 #include "kernels/norm.h"
 
 namespace ek::kernels::EK_TARGET {

@@ -2,7 +2,7 @@
 // What the kernels of batch normalisation share. Each is an Op of channel_rows.cuh, which has the
 // schedules: plain maps where channels or pointers do not allow packs of 16 bytes, plain reductions
 // up to 32 rows, tuned ones otherwise.
-#include "kernels/cuda/channel_rows.cuh"
+#include "kernels/cuda/base/channel_rows.cuh"
 #include "kernels/norm.h"
 
 namespace ek::kernels::EK_TARGET {

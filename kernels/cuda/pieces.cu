@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "kernels/cuda/block_place.cuh"
+#include "kernels/cuda/base/block_place.cuh"
 
 namespace ek::kernels {
 namespace EK_TARGET {

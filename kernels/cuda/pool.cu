@@ -6,8 +6,8 @@
 
 #include <algorithm>
 
-#include "kernels/cuda/choice.cuh"
-#include "kernels/cuda/packs.cuh"
+#include "kernels/cuda/base/choice.cuh"
+#include "kernels/cuda/optim/packs.cuh"
 
 namespace ek::kernels {
 namespace EK_TARGET {

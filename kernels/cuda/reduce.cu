@@ -1,8 +1,8 @@
 // The part of kernels/reduce.h that follows a shape: broadcast and its transpose, sum_to.
 #include "kernels/reduce.h"
 
-#include "kernels/cuda/choice.cuh"
-#include "kernels/cuda/packs.cuh"
+#include "kernels/cuda/base/choice.cuh"
+#include "kernels/cuda/optim/packs.cuh"
 
 // One thread, one output, is the teaching rung of both; it stays for what packs and teams do not
 // fit. Sums are taken in double and rounded once, in an order that depends on the shape alone. No

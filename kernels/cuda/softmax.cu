@@ -1,6 +1,6 @@
 #include "kernels/softmax.h"
 
-#include "kernels/cuda/choice.cuh"
+#include "kernels/cuda/base/choice.cuh"
 #include "kernels/cuda/softmax_row.cuh"
 #include "kernels/math/argmax.h"
 

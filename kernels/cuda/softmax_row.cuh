@@ -3,8 +3,8 @@
 // softmax.cu and head.cu share.
 #include <type_traits>
 
-#include "kernels/arguments.h"
-#include "kernels/cuda/team.cuh"
+#include "kernels/base/arguments.h"
+#include "kernels/cuda/base/team.cuh"
 #include "kernels/math/softmax_row.h"
 
 namespace ek::kernels::EK_TARGET {

@@ -2,7 +2,7 @@
 #include <bit>
 #include <cstdint>
 
-#include "kernels/backend.h"
+#include "kernels/base/backend.h"
 #include "kernels/math/philox.h"  // EK_HOST_DEVICE
 
 namespace ek::math {

@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "kernels/error.h"
-#include "kernels/simt/sanitizer.h"
+#include "kernels/base/error.h"
+#include "kernels/simt/check/sanitizer.h"
 
 namespace ek::simt {
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "kernels/simt/checked.h"
+#include "kernels/simt/check/checked.h"
 
 namespace ek::simt {
 

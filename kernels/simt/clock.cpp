@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/simt/checked.h"
+#include "kernels/simt/check/checked.h"
 
 namespace ek::simt {
 

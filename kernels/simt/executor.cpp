@@ -9,12 +9,12 @@
 #include <optional>
 #include <utility>
 
-#include "kernels/error.h"
-#include "kernels/simt/checked.h"
+#include "kernels/base/error.h"
+#include "kernels/simt/check/checked.h"
+#include "kernels/simt/check/messages.h"
+#include "kernels/simt/check/recording.h"
+#include "kernels/simt/check/segfault.h"
 #include "kernels/simt/launches.h"
-#include "kernels/simt/messages.h"
-#include "kernels/simt/recording.h"
-#include "kernels/simt/segfault.h"
 
 namespace ek::simt {
 

@@ -5,8 +5,8 @@
 
 #include <boost/context/detail/fcontext.hpp>
 
-#include "kernels/error.h"
-#include "kernels/simt/sanitizer.h"
+#include "kernels/base/error.h"
+#include "kernels/simt/check/sanitizer.h"
 #ifdef EK_ADDRESS_SANITIZER
 #include <sanitizer/common_interface_defs.h>
 #endif

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "kernels/simt/buffers.h"
-#include "kernels/simt/checked.h"
+#include "kernels/simt/check/checked.h"
 #include "kernels/simt/executor.h"
 
 // Shared variables, vector loads and stores, fences and atomics.

@@ -11,8 +11,8 @@ enum class Order { forward, reverse, random };
 enum class AsyncCopy { at_wait, at_issue };
 
 // How an mma adds its products and the accumulator. hopper and ampere cut as published models of
-// these devices do (kernels/simt/mma.cpp); exact adds in double and rounds once; chain is a chain
-// of float32 fma.
+// these devices do (kernels/simt/warp/mma.cpp); exact adds in double and rounds once; chain is a
+// chain of float32 fma.
 enum class MmaRounding { hopper, ampere, exact, chain };
 
 struct Options {

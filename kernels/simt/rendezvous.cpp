@@ -2,10 +2,10 @@
 
 #include <bit>
 
-#include "kernels/error.h"
-#include "kernels/simt/checked.h"
+#include "kernels/base/error.h"
+#include "kernels/simt/check/checked.h"
+#include "kernels/simt/check/messages.h"
 #include "kernels/simt/executor.h"
-#include "kernels/simt/messages.h"
 
 // Barriers and everything warp-wide: the last thread to arrive does the work for all, so an
 // operation that not every thread reaches is found by itself.

@@ -2,9 +2,10 @@
 #include <cstddef>
 #include <cstdint>
 
-// What kernel code compiled for the host calls: the executor behind kernels/cuda/primitives.cuh.
-// Plain types and no templates: this side of the border may be compiled with instrumentation, the
-// other never is, and an inline function shared by both could be linked into either.
+// What kernel code compiled for the host calls: the executor behind
+// kernels/cuda/base/primitives.cuh. Plain types and no templates: this side of the border may be
+// compiled with instrumentation, the other never is, and an inline function shared by both could be
+// linked into either.
 namespace ek::simt {
 
 struct Dim3 {

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "methods/evaluation/probabilities.h"
 
 namespace ek {

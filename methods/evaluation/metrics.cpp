@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "methods/evaluation/calibration.h"
 #include "methods/evaluation/probabilities.h"
 #include "methods/evaluation/recall.h"

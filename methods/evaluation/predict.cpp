@@ -4,9 +4,9 @@
 #include <cmath>
 
 #include "data/loader.h"
-#include "engine/profiler.h"
-#include "engine/tape.h"
-#include "kernels/error.h"
+#include "engine/autodiff/tape.h"
+#include "engine/profile/profiler.h"
+#include "kernels/base/error.h"
 
 namespace ek {
 namespace {

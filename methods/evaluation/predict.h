@@ -4,8 +4,8 @@
 #include <span>
 #include <vector>
 
-#include "data/dataset.h"
-#include "engine/tensor.h"
+#include "data/images/dataset.h"
+#include "engine/tensor/tensor.h"
 #include "kernels/augment.h"
 #include "methods/evaluation/metrics.h"
 

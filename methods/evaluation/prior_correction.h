@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "methods/evaluation/metrics.h"
-#include "methods/recipe.h"
+#include "methods/recipes/recipe.h"
 
 namespace ek {
 

@@ -4,8 +4,8 @@
 #include <span>
 
 #include "data/resident.h"
-#include "engine/graph.h"
-#include "engine/step_feed.h"
+#include "engine/graph/graph.h"
+#include "engine/training/step_feed.h"
 #include "methods/evaluation/predict.h"
 
 namespace ek {

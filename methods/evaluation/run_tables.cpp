@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "data/longtail.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "methods/evaluation/runs.h"
 #include "methods/evaluation/text_table.h"
 

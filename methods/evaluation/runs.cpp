@@ -4,8 +4,8 @@
 #include <map>
 
 #include "data/manifest.h"
-#include "engine/atomic_file.h"
-#include "kernels/error.h"
+#include "engine/io/atomic_file.h"
+#include "kernels/base/error.h"
 
 namespace ek {
 namespace {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "methods/evaluation/recall.h"
 
 namespace ek {

@@ -52,7 +52,7 @@ every_version() {
   done
 }
 
-# The ops that call a function of kernels/versions.h, as a regular expression of what they begin with.
+# The ops that call a function of kernels/base/versions.h, as a regular expression of what they begin with.
 callers_of() {
   case "$1" in
     conv2d_*) echo 'conv|norm_conv' ;;

@@ -1,7 +1,7 @@
 // Step benchmarks on tiny networks: figures that fit together, not how fast anything is.
-#include "apps/support/bench_step.h"
+#include "apps/bench/step.h"
 
-#include "apps/support/bench_data.h"
+#include "apps/bench/data.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
 #include "tests/temp_dir.h"

@@ -6,12 +6,13 @@
 #include <set>
 #include <sstream>
 
-#include "apps/support/check_command.h"
-#include "apps/support/op_table.h"
+#include "apps/check/command.h"
+#include "apps/op/table.h"
 #include "engine/ops.h"
 #include "tests/apps/program_run.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
+#include "tests/paths.h"
 #include "tests/threads.h"
 
 using ek::CheckCase;
@@ -25,7 +26,7 @@ using ek::Tensors;
 namespace {
 
 std::string file_text(const std::string& path) {
-  std::ifstream stream(std::string(EK_SOURCE_DIR "/") + path);
+  std::ifstream stream(source_dir() + "/" + path);
   std::stringstream text;
   text << stream.rdbuf();
   return text.str();

@@ -1,7 +1,7 @@
 // The device cuda: what a build or a machine without it says, and, where there is a GPU, that ops
 // and copies do there as on the CPU. (ek-check test --device cuda is the whole check.)
-#include "apps/support/op_table.h"
-#include "engine/cuda_runtime.h"
+#include "apps/op/table.h"
+#include "engine/memory/cuda_runtime.h"
 #include "tests/apps/op_files.h"
 #include "tests/apps/program_run.h"
 

@@ -1,4 +1,4 @@
-#include "apps/support/data_commands.h"
+#include "apps/data/commands.h"
 
 #include <filesystem>
 

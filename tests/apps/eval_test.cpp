@@ -5,13 +5,13 @@
 #include <numeric>
 #include <stdexcept>
 
-#include "apps/support/cli.h"
-#include "apps/support/eval_checkpoint.h"
-#include "apps/support/eval_report.h"
+#include "apps/common/cli.h"
+#include "apps/eval/checkpoint.h"
+#include "apps/eval/report.h"
+#include "data/images/synthetic.h"
 #include "data/manifest.h"
 #include "data/pipelines.h"
-#include "data/synthetic.h"
-#include "methods/checkpoint_model.h"
+#include "methods/training/checkpoint_model.h"
 #include "models/registry.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"

@@ -3,6 +3,7 @@
 #include <regex>
 
 #include "tests/apps/program_run.h"
+#include "tests/paths.h"
 
 namespace {
 
@@ -68,10 +69,10 @@ class StandIns {
   // The lines of summary.txt that tell of steps, without times; and the exit status.
   std::string check(const std::string& arguments, int expected_code) const {
     const std::string at = dir_.path().string();
-    const std::string command =
-        "PATH='" + at + "/bin':\"$PATH\" '" EK_SOURCE_DIR "/scripts/gpu-check.sh' --programs '" +
-        at + "/p' --peers '" + at + "/peers' --out '" + at + "/out' " + arguments + " >'" + at +
-        "/stdout.txt' 2>'" + at + "/stderr.txt'";
+    const std::string command = "PATH='" + at + "/bin':\"$PATH\" '" + source_dir() +
+                                "/scripts/gpu-check.sh' --programs '" + at + "/p' --peers '" + at +
+                                "/peers' --out '" + at + "/out' " + arguments + " >'" + at +
+                                "/stdout.txt' 2>'" + at + "/stderr.txt'";
     const int status = std::system(command.c_str());
     CAPTURE(file_bytes(dir_ / "stdout.txt"), file_bytes(dir_ / "stderr.txt"));
     CHECK((WIFEXITED(status) ? WEXITSTATUS(status) : -1) == expected_code);

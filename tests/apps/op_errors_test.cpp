@@ -1,5 +1,5 @@
 // What ek-op says about files and attributes at fault.
-#include "apps/support/op_command.h"
+#include "apps/op/command.h"
 #include "tests/apps/op_files.h"
 #include "tests/error_of.h"
 

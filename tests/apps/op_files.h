@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/support/op_run.h"
+#include "apps/op/run.h"
 #include "tests/catch.h"
 #include "tests/temp_dir.h"
 

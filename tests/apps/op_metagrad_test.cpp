@@ -1,5 +1,5 @@
 // metagrad:difficulty-net through files: the golden problem, and the routes on a ResNet.
-#include "engine/random.h"
+#include "engine/tensor/random.h"
 #include "tests/apps/op_files.h"
 #include "tests/error_of.h"
 #include "tests/methods/golden.h"

@@ -5,11 +5,12 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "apps/support/eval_checkpoint.h"
-#include "kernels/info.h"
-#include "methods/trainer.h"
+#include "apps/eval/checkpoint.h"
+#include "kernels/base/info.h"
+#include "methods/training/trainer.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
+#include "tests/paths.h"
 #include "tests/temp_dir.h"
 
 using namespace ek;
@@ -23,7 +24,7 @@ struct Ended {
 
 Ended program(const TempDir& dir, const std::string& command) {
   const std::string line = fmt::format("cd '{}' && '{}/bin/'{} > out 2> err", dir.path().string(),
-                                       EK_BINARY_DIR, command);
+                                       binary_dir(), command);
   const int status = std::system(line.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, file_bytes(dir / "out"),
           file_bytes(dir / "err")};

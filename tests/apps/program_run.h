@@ -7,6 +7,7 @@
 
 #include "tests/catch.h"
 #include "tests/error_of.h"
+#include "tests/paths.h"
 #include "tests/temp_dir.h"
 
 struct ProgramRun {
@@ -17,7 +18,7 @@ struct ProgramRun {
 // A program of this build through the shell, in the folder.
 inline ProgramRun run_program(const TempDir& dir, const std::string& program,
                               const std::string& arguments) {
-  const std::string command = "cd '" + dir.path().string() + "' && '" EK_BINARY_DIR "/bin/" +
+  const std::string command = "cd '" + dir.path().string() + "' && '" + binary_dir() + "/bin/" +
                               program + "' " + arguments + " >stdout.txt 2>stderr.txt";
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, file_bytes(dir / "stdout.txt"),

@@ -1,9 +1,9 @@
 // The built-in recipes as a newcomer runs them.
 #include <nlohmann/json.hpp>
 
-#include "apps/support/builtin_recipes.h"
-#include "apps/support/recipes.h"
-#include "methods/trainer.h"
+#include "apps/common/builtin_recipes.h"
+#include "apps/common/recipes.h"
+#include "methods/training/trainer.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
 #include "tests/temp_dir.h"

@@ -2,12 +2,12 @@
 // another device meets.
 #include <cstring>
 
-#include "apps/support/check_case.h"
-#include "apps/support/op_table.h"
-#include "engine/functional.h"
-#include "engine/gradient_check.h"
+#include "apps/check/case.h"
+#include "apps/op/table.h"
+#include "engine/autodiff/functional.h"
+#include "engine/autodiff/gradient_check.h"
 #include "engine/ops.h"
-#include "engine/optim.h"
+#include "engine/training/optim.h"
 #include "tests/apps/op_files.h"
 #include "tests/apps/program_run.h"
 #include "tests/simt_device.h"

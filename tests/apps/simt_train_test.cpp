@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "engine/device.h"
-#include "engine/safetensors.h"
+#include "engine/io/safetensors.h"
+#include "engine/tensor/device.h"
 #include "tests/apps/program_run.h"
 #include "tests/methods/tiny_data.h"
 #include "tests/simt_device.h"

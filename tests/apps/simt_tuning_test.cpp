@@ -3,9 +3,9 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "apps/support/bench_step.h"
-#include "engine/safetensors.h"
-#include "engine/tuning.h"
+#include "apps/bench/step.h"
+#include "engine/io/safetensors.h"
+#include "engine/tuning/tuning.h"
 #include "tests/apps/program_run.h"
 #include "tests/methods/tiny_data.h"
 #include "tests/simt_device.h"

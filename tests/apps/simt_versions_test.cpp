@@ -4,10 +4,10 @@
 #include <map>
 #include <set>
 
-#include "apps/support/check_table.h"
-#include "engine/precision.h"
-#include "kernels/tuning.h"
-#include "kernels/versions.h"
+#include "apps/check/table.h"
+#include "engine/tensor/precision.h"
+#include "kernels/base/tuning.h"
+#include "kernels/base/versions.h"
 #include "tests/catch.h"
 #include "tests/simt_device.h"
 

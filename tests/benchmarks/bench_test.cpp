@@ -8,10 +8,11 @@
 #include <set>
 
 #include "benchmarks/measure.h"
-#include "engine/device.h"
-#include "kernels/cpu/amx.h"
+#include "engine/tensor/device.h"
+#include "kernels/cpu/amx/amx.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
+#include "tests/paths.h"
 #include "tests/temp_dir.h"
 
 using namespace ek::bench;
@@ -24,9 +25,8 @@ struct Run {
 };
 
 Run ek_bench(const TempDir& dir, const std::string& arguments) {
-  const std::string command = "cd '" + dir.path().string() +
-                              "' && '" EK_BINARY_DIR "/bin/ek-bench' " + arguments +
-                              " >stdout.txt 2>stderr.txt";
+  const std::string command = "cd '" + dir.path().string() + "' && '" + binary_dir() +
+                              "/bin/ek-bench' " + arguments + " >stdout.txt 2>stderr.txt";
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, file_bytes(dir / "stdout.txt"),
           file_bytes(dir / "stderr.txt")};
@@ -186,7 +186,7 @@ TEST_CASE("ek-bench: the versions of the CUDA kernels are rows of the table") {
     WARN("this build has no simt device");
     return;
   }
-  // The versions of kernels/versions.h, in the table under their families.
+  // The versions of kernels/base/versions.h, in the table under their families.
   std::set<std::string> rows;
   for (const Case& what : all_cases({ek::Device::Kind::simt}, 1)) {
     rows.insert(what.family + "/" + what.version);

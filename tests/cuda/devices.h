@@ -1,5 +1,5 @@
 #pragma once
-#include "engine/device.h"
+#include "engine/tensor/device.h"
 #include "tests/catch.h"
 #include "tests/simt_device.h"
 

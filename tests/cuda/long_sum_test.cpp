@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "engine/ops.h"
-#include "engine/random.h"
-#include "kernels/versions.h"
+#include "engine/tensor/random.h"
+#include "kernels/base/versions.h"
 #include "tests/cuda/devices.h"
 #include "tests/long_sum.h"
 

@@ -10,7 +10,7 @@
 #include <cstdio>
 #include <string_view>
 
-#include "engine/device.h"
+#include "engine/tensor/device.h"
 
 int main(int argc, char* argv[]) {
   constexpr ek::Device gpu{ek::Device::Kind::cuda};

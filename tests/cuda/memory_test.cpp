@@ -5,11 +5,11 @@
 #include <numeric>
 #include <vector>
 
-#include "engine/allocator.h"
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
+#include "engine/memory/allocator.h"
+#include "engine/memory/pinned.h"
 #include "engine/ops.h"
-#include "engine/pinned.h"
-#include "engine/step_feed.h"
+#include "engine/training/step_feed.h"
 #include "tests/cuda/devices.h"
 #include "tests/error_of.h"
 

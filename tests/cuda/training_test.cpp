@@ -1,13 +1,13 @@
 // Derivatives, steps and whole runs on a GPU against the CPU, and against themselves. (Steps on the
-// simt device: tests/methods/simt_training_test.cpp.)
+// simt device: tests/methods/training/simt_training_test.cpp.)
 #include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <span>
 
-#include "methods/precision_report.h"
+#include "methods/training/precision_report.h"
 #include "tests/cuda/devices.h"
-#include "tests/methods/training_steps.h"
+#include "tests/methods/training/training_steps.h"
 
 using namespace ek;
 
@@ -36,8 +36,8 @@ Bounds bounds_of(Precision precision) {
 constexpr double of_sensitivity = 4;
 
 // Among a million activations some switch in every precision, at random parameters, which goes with
-// the root of the unit roundoff (methods/precision_report.h): on the CPU 1 root for a ResNet-8 on
-// 64 images of 32 x 32, 4 for a ResNet-32. A few images of 8 x 8 have none.
+// the root of the unit roundoff (methods/training/precision_report.h): on the CPU 1 root for a
+// ResNet-8 on 64 images of 32 x 32, 4 for a ResNet-32. A few images of 8 x 8 have none.
 constexpr double roots_shallow = 3, roots_deep = 8;
 
 double root_of_roundoff(Precision precision) {

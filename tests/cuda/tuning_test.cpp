@@ -1,6 +1,6 @@
 // Kernel versions by a table that was measured on the device: graphs keep the bits of eager steps,
 // and the network learns, whichever versions the table has.
-#include "engine/autotune.h"
+#include "engine/tuning/autotune.h"
 #include "tests/cuda/devices.h"
 #include "tests/models/captured_resnet.h"
 

@@ -6,11 +6,11 @@
 #include <functional>
 
 #include "data/resident.h"
-#include "engine/functional.h"
-#include "engine/graph.h"
+#include "engine/autodiff/functional.h"
+#include "engine/graph/graph.h"
 #include "engine/ops.h"
-#include "engine/optim.h"
-#include "engine/step_feed.h"
+#include "engine/training/optim.h"
+#include "engine/training/step_feed.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
 

@@ -1,10 +1,10 @@
-#include "data/cifar.h"
+#include "data/images/cifar.h"
 
 #include <sys/resource.h>
 #include <csignal>
 
-#include "data/files.h"
-#include "engine/atomic_file.h"
+#include "data/images/files.h"
+#include "engine/io/atomic_file.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
 #include "tests/temp_dir.h"

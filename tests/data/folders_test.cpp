@@ -1,8 +1,8 @@
-#include "data/folders.h"
+#include "data/images/folders.h"
 
-#include "data/image_file.h"
-#include "data/synthetic.h"
-#include "engine/atomic_file.h"
+#include "data/images/image_file.h"
+#include "data/images/synthetic.h"
+#include "engine/io/atomic_file.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
 #include "tests/temp_dir.h"

@@ -7,8 +7,8 @@
 #include <cmath>
 #include <thread>
 
+#include "data/images/synthetic.h"
 #include "data/pipelines.h"
-#include "data/synthetic.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
 #include "tests/temp_dir.h"

@@ -5,9 +5,10 @@
 
 #include "data/manifest.h"
 #include "data/mt19937.h"
-#include "engine/atomic_file.h"
+#include "engine/io/atomic_file.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
+#include "tests/paths.h"
 #include "tests/temp_dir.h"
 
 namespace ek {
@@ -17,7 +18,7 @@ using Counts = std::vector<std::int64_t>;
 
 const nlohmann::json& golden() {
   static const nlohmann::json json =
-      nlohmann::json::parse(std::ifstream(EK_SOURCE_DIR "/tests/golden/data_protocol.json"));
+      nlohmann::json::parse(std::ifstream(source_dir() + "/tests/golden/data_protocol.json"));
   return json;
 }
 

@@ -2,8 +2,8 @@
 
 #include <cstring>
 
+#include "data/images/synthetic.h"
 #include "data/pipelines.h"
-#include "data/synthetic.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
 

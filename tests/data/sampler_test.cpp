@@ -10,6 +10,7 @@
 
 #include "tests/catch.h"
 #include "tests/error_of.h"
+#include "tests/paths.h"
 #include "tests/temp_dir.h"
 
 namespace ek {
@@ -72,7 +73,7 @@ void check_shares(const Sampler& sampler, const Ints& labels, const std::vector<
 
 TEST_CASE("class probabilities are those of the papers") {
   const auto golden = nlohmann::json::parse(
-      std::ifstream(EK_SOURCE_DIR "/tests/golden/class_weights_samplers.json"));
+      std::ifstream(source_dir() + "/tests/golden/class_weights_samplers.json"));
   REQUIRE(golden["samplers"].size() > 0);
   for (const auto& row : golden["samplers"]) {
     Ints counts;

@@ -1,6 +1,6 @@
-#include "engine/allocation_trace.h"
+#include "engine/memory/allocation_trace.h"
 
-#include "engine/random.h"
+#include "engine/tensor/random.h"
 #include "tests/catch.h"
 
 using namespace ek;

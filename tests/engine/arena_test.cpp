@@ -1,8 +1,8 @@
-#include "engine/arena.h"
+#include "engine/memory/arena.h"
 
 #include <cstring>
 
-#include "engine/allocator.h"
+#include "engine/memory/allocator.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
 

@@ -1,12 +1,12 @@
 // Choices by measuring on the host executor: whose times they are does not matter here, but what is
 // measured, chosen and launched afterwards.
-#include "engine/autotune.h"
+#include "engine/tuning/autotune.h"
 
 #include <algorithm>
 
-#include "engine/launch_trace.h"
+#include "engine/graph/launch_trace.h"
 #include "engine/ops.h"
-#include "kernels/versions.h"
+#include "kernels/base/versions.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
 #include "tests/simt_device.h"

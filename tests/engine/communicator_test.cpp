@@ -1,4 +1,4 @@
-#include "engine/communicator.h"
+#include "engine/training/communicator.h"
 
 #include "tests/catch.h"
 #include "tests/error_of.h"

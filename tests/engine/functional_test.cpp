@@ -1,8 +1,8 @@
-#include "engine/functional.h"
+#include "engine/autodiff/functional.h"
 
 #include <cmath>
 
-#include "engine/allocator.h"
+#include "engine/memory/allocator.h"
 #include "engine/ops.h"
 #include "tests/catch.h"
 #include "tests/engine/gradcheck.h"

@@ -1,7 +1,7 @@
 #pragma once
-#include "engine/gradient_check.h"
+#include "engine/autodiff/gradient_check.h"
 
-// engine/gradient_check.h for tests.
+// engine/autodiff/gradient_check.h for tests.
 using ek::GradcheckOptions;
 using ek::gradient_errors;
 using ek::random_tensor;

@@ -1,16 +1,16 @@
 // Capture and replay on the simt device, op by op; tests/data/captured_step_test.cpp has whole
 // steps.
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 
 #include <cmath>
 #include <cstring>
 #include <optional>
 
-#include "engine/capture.h"
-#include "engine/dispatch.h"
+#include "engine/graph/capture.h"
 #include "engine/ops.h"
-#include "engine/optim.h"
-#include "engine/step_feed.h"
+#include "engine/tensor/dispatch.h"
+#include "engine/training/optim.h"
+#include "engine/training/step_feed.h"
 #include "kernels/elementwise.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"

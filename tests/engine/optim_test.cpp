@@ -1,11 +1,11 @@
-#include "engine/optim.h"
+#include "engine/training/optim.h"
 
 #include <cmath>
 #include <cstring>
 
-#include "engine/functional.h"
+#include "engine/autodiff/functional.h"
 #include "engine/ops.h"
-#include "engine/random.h"
+#include "engine/tensor/random.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
 

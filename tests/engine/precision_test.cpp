@@ -1,4 +1,4 @@
-#include "engine/precision.h"
+#include "engine/tensor/precision.h"
 
 #include "tests/catch.h"
 #include "tests/error_of.h"

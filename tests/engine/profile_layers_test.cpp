@@ -2,10 +2,10 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "engine/functional.h"
+#include "engine/autodiff/functional.h"
 #include "engine/ops.h"
-#include "engine/optim.h"
-#include "engine/profiler.h"
+#include "engine/profile/profiler.h"
+#include "engine/training/optim.h"
 #include "tests/catch.h"
 
 using namespace ek;

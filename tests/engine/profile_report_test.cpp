@@ -1,4 +1,4 @@
-#include "engine/profile_report.h"
+#include "engine/profile/profile_report.h"
 
 #include <sstream>
 

@@ -1,4 +1,4 @@
-#include "engine/profiler.h"
+#include "engine/profile/profiler.h"
 
 #include <chrono>
 #include <nlohmann/json.hpp>

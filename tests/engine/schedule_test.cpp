@@ -1,4 +1,4 @@
-#include "engine/schedule.h"
+#include "engine/training/schedule.h"
 
 #include <cmath>
 #include <fstream>
@@ -7,6 +7,7 @@
 
 #include "tests/catch.h"
 #include "tests/error_of.h"
+#include "tests/paths.h"
 
 using namespace ek;
 using Kind = ScheduleSpec::Kind;
@@ -57,7 +58,7 @@ std::map<std::string, ScheduleSpec> golden_specs() {
 }  // namespace
 
 TEST_CASE("the schedules of the golden file") {
-  std::ifstream stream(EK_SOURCE_DIR "/tests/golden/data_protocol.json");
+  std::ifstream stream(source_dir() + "/tests/golden/data_protocol.json");
   const auto golden = nlohmann::json::parse(stream).at("lr_schedules");
   const auto specs = golden_specs();
   REQUIRE(golden.size() == specs.size());

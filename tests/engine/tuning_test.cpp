@@ -1,9 +1,10 @@
 // tuning.json: what is written is read again, and nothing else is.
-#include "engine/tuning.h"
+#include "engine/tuning/tuning.h"
 
-#include "kernels/versions.h"
+#include "kernels/base/versions.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
+#include "tests/paths.h"
 #include "tests/simt_device.h"
 #include "tests/temp_dir.h"
 
@@ -126,14 +127,14 @@ TEST_CASE("a table is for one architecture") {
 }
 
 TEST_CASE("the committed table of sm_90 is one, in its own form") {
-  const std::string file = EK_SOURCE_DIR "/kernels/cuda/tuning/sm_90.json";
+  const std::string file = source_dir() + "/kernels/cuda/tuning/sm_90.json";
   const Tuning tuning = read_tuning(file);
   CHECK(tuning.architecture == "sm_90");
   CHECK(tuning.text() == file_bytes(file));
 }
 
 TEST_CASE("the table that the docs show is one") {
-  const std::string page = file_bytes(EK_SOURCE_DIR "/docs/cuda.md");
+  const std::string page = file_bytes(source_dir() + "/docs/cuda.md");
   const std::string fence = "```json\n";
   const std::size_t begin = page.find(fence);
   REQUIRE(begin != std::string::npos);

@@ -1,12 +1,12 @@
 // Packs written by whoever writes the weights: which launches there are, that the packs say what
 // the weights say, and that nobody's pack is written under him.
-#include "engine/weight_packs.h"
+#include "engine/training/weight_packs.h"
 
-#include "engine/functional.h"
-#include "engine/launch_trace.h"
+#include "engine/autodiff/functional.h"
+#include "engine/graph/launch_trace.h"
 #include "engine/ops.h"
 #include "engine/ops/weight_pack.h"
-#include "engine/optim.h"
+#include "engine/training/optim.h"
 #include "tests/catch.h"
 #include "tests/engine/gradcheck.h"
 

@@ -16,6 +16,9 @@ Violations check_includes(const std::filesystem::path& root);
 // No source file past 400 lines; a median of 150 at most.
 Violations check_file_sizes(const std::filesystem::path& root);
 
+// At most 25 source files in a folder, not counting those of its sub-folders.
+Violations check_folder_sizes(const std::filesystem::path& root);
+
 // No line of a source file past 100 columns (code points), no tab, no trailing space.
 Violations check_lines(const std::filesystem::path& root);
 

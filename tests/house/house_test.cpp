@@ -1,12 +1,13 @@
 #include "tests/catch.h"
 #include "tests/house/checks.h"
+#include "tests/paths.h"
 #include "tests/temp_dir.h"
 
 using namespace house;
 
 namespace {
 
-const std::filesystem::path tree = EK_SOURCE_DIR;
+const std::filesystem::path tree = source_dir();
 
 // Shows each violation when there are any.
 void require_none(const Violations& found) {
@@ -27,6 +28,9 @@ TEST_CASE("a floor includes only what lies below it") {
 }
 TEST_CASE("files are small") {
   require_none(check_file_sizes(tree));
+}
+TEST_CASE("folders are small") {
+  require_none(check_folder_sizes(tree));
 }
 TEST_CASE("lines are short") {
   require_none(check_lines(tree));
@@ -102,6 +106,15 @@ TEST_CASE("planted: sizes") {
   CHECK(check_file_sizes(dir.path()) == Violations{"engine/a.cpp: 401 lines, at most 400"});
 }
 
+TEST_CASE("planted: folders") {
+  TempDir dir;
+  for (int i = 0; i < 25; ++i) put_file(dir / ("engine/a" + std::to_string(i) + ".cpp"), "");
+  put_file(dir / "engine/ops/b.cpp", "");
+  CHECK(check_folder_sizes(dir.path()).empty());
+  put_file(dir / "engine/c.h", "");
+  CHECK(check_folder_sizes(dir.path()) == Violations{"engine: 26 source files, at most 25"});
+}
+
 TEST_CASE("planted: lines") {
   TempDir dir;
   put_file(dir / "tests/a.h", std::string(100, 'x') + "\n");
@@ -129,7 +142,7 @@ TEST_CASE("planted: headers") {
 
 TEST_CASE("planted: shared memory") {
   TempDir dir;
-  put_file(dir / "kernels/cuda/native.cuh", "extern __shared__ unsigned char raw[];\n");
+  put_file(dir / "kernels/cuda/base/native.cuh", "extern __shared__ unsigned char raw[];\n");
   put_file(dir / "kernels/cuda/a.cu", "EK_SHARED(x, int);  // not __shared__\n");
   CHECK(check_shared_memory(dir.path()).empty());
   put_file(dir / "kernels/cuda/b.cu", "\n  __shared__ float x[32];\n");

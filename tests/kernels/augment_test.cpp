@@ -4,7 +4,7 @@
 #include <map>
 #include <numeric>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "kernels/math/augment_draw.h"
 #include "tests/catch.h"
 #include "tests/kernels/numbers.h"

@@ -1,6 +1,6 @@
 #include "kernels/gemm.h"
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "tests/catch.h"
 #include "tests/kernels/reference.h"
 

@@ -4,10 +4,11 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "tests/catch.h"
 #include "tests/kernels/norm_run.h"
 #include "tests/kernels/numbers.h"
+#include "tests/paths.h"
 
 using namespace ek::kernels;
 using namespace ek::test;
@@ -39,7 +40,7 @@ Numbers rows_of(const json& images) {
 }  // namespace
 
 TEST_CASE("statistics, normalisation and their tangents reproduce the golden batch norm") {
-  std::ifstream file(std::string(EK_SOURCE_DIR) + "/tests/golden/meta_gradients.json");
+  std::ifstream file(source_dir() + "/tests/golden/meta_gradients.json");
   const json golden = json::parse(file)["batchnorm_jvp"];
   const json& in = golden["inputs"];
   NormCase<double> c(8, 2, false);

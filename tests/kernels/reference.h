@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "kernels/backend.h"
+#include "kernels/base/backend.h"
 #include "kernels/math/bf16.h"
 #include "tests/threads.h"
 

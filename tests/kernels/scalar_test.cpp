@@ -1,5 +1,5 @@
 // Numbers that lie in memory give the bits of plain ones; Adam's powers.
-#include "kernels/scalar.h"
+#include "kernels/base/scalar.h"
 
 #include <cmath>
 #include <vector>

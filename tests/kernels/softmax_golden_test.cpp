@@ -8,6 +8,7 @@
 #include "tests/catch.h"
 #include "tests/kernels/numbers.h"
 #include "tests/kernels/softmax_run.h"
+#include "tests/paths.h"
 
 using namespace ek::test;
 using nlohmann::json;
@@ -114,7 +115,7 @@ void check_golden(const json& golden, const Case& c, const Instance& instance) {
 }  // namespace
 
 TEST_CASE("softmax_loss reproduces the golden losses of spec 1.1") {
-  std::ifstream file(std::string(EK_SOURCE_DIR) + "/tests/golden/losses.json");
+  std::ifstream file(source_dir() + "/tests/golden/losses.json");
   const json golden = json::parse(file);
   int found = 0;
   for (const json& entry : golden["cases"]) {

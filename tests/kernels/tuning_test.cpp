@@ -1,7 +1,7 @@
 // Tables of kernel versions, without kernels: which choice counts, and what is refused.
-#include "kernels/tuning.h"
+#include "kernels/base/tuning.h"
 
-#include "kernels/versions.h"
+#include "kernels/base/versions.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
 

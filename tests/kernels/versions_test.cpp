@@ -1,4 +1,4 @@
-#include "kernels/versions.h"
+#include "kernels/base/versions.h"
 
 #include "kernels/conv.h"
 #include "kernels/gemm.h"

@@ -1,12 +1,12 @@
 // The golden bilevel problem (tests/golden/meta_gradients.json; spec methods-reweighting 5.4):
 // x -> W1 x -> batch norm -> ReLU -> W2 h + b2, class weights from a Difficulty-Net of 3 classes.
-#include "methods/bilevel.h"
+#include "methods/meta/bilevel.h"
 
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "engine/ops.h"
-#include "engine/optim.h"
+#include "engine/training/optim.h"
 #include "models/difficulty_net.h"
 #include "tests/catch.h"
 #include "tests/methods/golden.h"

@@ -1,4 +1,4 @@
-#include "methods/class_weights.h"
+#include "methods/losses/class_weights.h"
 
 #include <numeric>
 

@@ -2,9 +2,9 @@
 #include <cmath>
 
 #include "engine/ops.h"
-#include "engine/random.h"
+#include "engine/tensor/random.h"
 #include "methods/audit.h"
-#include "methods/bilevel.h"
+#include "methods/meta/bilevel.h"
 #include "models/registry.h"
 #include "tests/catch.h"
 

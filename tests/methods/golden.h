@@ -7,9 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "tests/paths.h"
+
 // A file of tests/golden.
 inline nlohmann::json golden(const std::string& name) {
-  std::ifstream stream(EK_SOURCE_DIR "/tests/golden/" + name);
+  std::ifstream stream(source_dir() + "/tests/golden/" + name);
   if (!stream) throw std::runtime_error("no golden file " + name);
   return nlohmann::json::parse(stream);
 }

@@ -1,6 +1,6 @@
-#include "methods/loss.h"
+#include "methods/losses/loss.h"
 
-#include "engine/functional.h"
+#include "engine/autodiff/functional.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
 #include "tests/methods/golden.h"

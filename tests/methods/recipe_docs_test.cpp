@@ -2,10 +2,11 @@
 #include <algorithm>
 #include <fstream>
 
-#include "methods/loss.h"
+#include "methods/losses/loss.h"
 #include "methods/method.h"
-#include "methods/recipe.h"
+#include "methods/recipes/recipe.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 
 namespace {
 
@@ -49,7 +50,7 @@ std::vector<std::string> expected_rows() {
 }  // namespace
 
 TEST_CASE("docs/recipes.md has a row for every key, and none beside") {
-  std::ifstream page(EK_SOURCE_DIR "/docs/recipes.md");
+  std::ifstream page(source_dir() + "/docs/recipes.md");
   REQUIRE(page.good());
   std::vector<std::string> found;
   for (std::string line; std::getline(page, line);) {
@@ -65,7 +66,7 @@ TEST_CASE("docs/recipes.md has a row for every key, and none beside") {
 }
 
 TEST_CASE("docs/recipes.md names every method and loss") {
-  std::ifstream page(EK_SOURCE_DIR "/docs/recipes.md");
+  std::ifstream page(source_dir() + "/docs/recipes.md");
   const std::string text{std::istreambuf_iterator<char>(page), {}};
   auto check = [&](const auto& registry) {
     for (const auto& entry : registry) {

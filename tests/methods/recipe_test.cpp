@@ -1,13 +1,14 @@
-#include "methods/recipe.h"
+#include "methods/recipes/recipe.h"
 
 #include <filesystem>
 #include <fstream>
 #include <set>
 
-#include "methods/loss.h"
+#include "methods/losses/loss.h"
 #include "methods/method.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
+#include "tests/paths.h"
 
 using ek::Recipe;
 using nlohmann::json;
@@ -25,7 +26,7 @@ std::string set_error(const std::string& set) {
   return resolve_error("{}", {set});
 }
 
-const fs::path recipe_folder = fs::path(EK_SOURCE_DIR) / "apps" / "recipes";
+const fs::path recipe_folder = fs::path(source_dir()) / "apps" / "recipes";
 
 std::vector<fs::path> recipe_files() {
   std::vector<fs::path> files;

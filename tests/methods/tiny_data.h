@@ -1,6 +1,6 @@
 #pragma once
-#include "data/folders.h"
-#include "engine/random.h"
+#include "data/images/folders.h"
+#include "engine/tensor/random.h"
 #include "tests/temp_dir.h"
 
 // A data set for runs on slow devices: `per_class` training images of 8 x 8 in each of three

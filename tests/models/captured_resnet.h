@@ -5,13 +5,13 @@
 #include <optional>
 #include <string>
 
-#include "engine/functional.h"
-#include "engine/graph.h"
+#include "engine/autodiff/functional.h"
+#include "engine/graph/graph.h"
 #include "engine/ops.h"
-#include "engine/optim.h"
-#include "engine/precision.h"
-#include "engine/random.h"
-#include "engine/step_feed.h"
+#include "engine/tensor/precision.h"
+#include "engine/tensor/random.h"
+#include "engine/training/optim.h"
+#include "engine/training/step_feed.h"
 #include "models/registry.h"
 #include "tests/catch.h"
 

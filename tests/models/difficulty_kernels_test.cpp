@@ -1,8 +1,8 @@
 // The kernels of Difficulty-Net against the model, which the engine differentiates.
 #include <cmath>
 
-#include "engine/functional.h"
-#include "engine/launch_trace.h"
+#include "engine/autodiff/functional.h"
+#include "engine/graph/launch_trace.h"
 #include "engine/ops.h"
 #include "kernels/difficulty.h"
 #include "models/difficulty_net.h"

@@ -5,9 +5,10 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "engine/functional.h"
+#include "engine/autodiff/functional.h"
 #include "engine/ops.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 
 namespace {
 
@@ -19,7 +20,7 @@ using ek::Tensor;
 using ek::Tensors;
 
 nlohmann::json golden() {
-  std::ifstream file(EK_SOURCE_DIR "/tests/golden/meta_gradients.json");
+  std::ifstream file(source_dir() + "/tests/golden/meta_gradients.json");
   return nlohmann::json::parse(file).at("difficulty_net");
 }
 

@@ -1,9 +1,9 @@
 // A profile names the layers of a network: every convolution, in every phase, under its own name.
 #include <map>
 
-#include "engine/functional.h"
+#include "engine/autodiff/functional.h"
 #include "engine/ops.h"
-#include "engine/profiler.h"
+#include "engine/profile/profiler.h"
 #include "models/registry.h"
 #include "tests/catch.h"
 

@@ -1,7 +1,7 @@
 // A whole network on bfloat16 images: adjointness, distance from float64, dtypes.
-#include "engine/functional.h"
+#include "engine/autodiff/functional.h"
 #include "engine/ops.h"
-#include "engine/random.h"
+#include "engine/tensor/random.h"
 #include "models/registry.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"

@@ -4,9 +4,9 @@
 
 #include <cmath>
 
-#include "engine/functional.h"
+#include "engine/autodiff/functional.h"
 #include "engine/ops.h"
-#include "engine/random.h"
+#include "engine/tensor/random.h"
 #include "models/registry.h"
 #include "tests/catch.h"
 

@@ -3,7 +3,7 @@
 // create_graph.
 #include <cmath>
 
-#include "engine/functional.h"
+#include "engine/autodiff/functional.h"
 #include "engine/ops.h"
 #include "models/layout.h"
 #include "models/registry.h"

@@ -9,6 +9,7 @@
 #include "engine/ops.h"
 #include "models/registry.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 
 namespace {
 
@@ -35,7 +36,7 @@ Tensor tensor_of(const nlohmann::json& j) {
 
 struct Golden {
   nlohmann::json file =
-      nlohmann::json::parse(std::ifstream(EK_SOURCE_DIR "/tests/golden/meta_gradients.json"));
+      nlohmann::json::parse(std::ifstream(source_dir() + "/tests/golden/meta_gradients.json"));
   nlohmann::json in = file.at("inputs"), phi = in.at("phi");
   Params params{{{"fc1.weight", tensor_of(phi.at("W1"))},
                  {"bn.weight", tensor_of(phi.at("gamma"))},

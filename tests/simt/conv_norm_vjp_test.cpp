@@ -1,5 +1,5 @@
-#include "kernels/cuda/conv_norm.h"
-#include "kernels/versions.h"
+#include "kernels/base/versions.h"
+#include "kernels/cuda/norm_conv/conv_norm.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
 #include "tests/simt/conv_run.h"

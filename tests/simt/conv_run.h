@@ -2,7 +2,7 @@
 #include <array>
 #include <string>
 
-#include "tests/kernels/conv_run.h"
+#include "tests/kernels/conv/conv_run.h"
 #include "tests/simt/device.h"
 
 // What the tests of the convolution on the host executor share: shapes, and a run of a pass.

@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "kernels/versions.h"
+#include "kernels/base/versions.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
 #include "tests/simt/conv_run.h"

@@ -2,9 +2,9 @@
 
 #include <optional>
 
-#include "kernels/versions.h"
+#include "kernels/base/versions.h"
 #include "tests/catch.h"
-#include "tests/kernels/conv_run.h"
+#include "tests/kernels/conv/conv_run.h"
 #include "tests/simt/device.h"
 
 using namespace ek::kernels;

@@ -1,12 +1,12 @@
 #pragma once
 #include <functional>
 
-#include "kernels/simt/guarded.h"
-#include "kernels/versions.h"
+#include "kernels/base/versions.h"
+#include "kernels/simt/check/guarded.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
 #include "tests/kernels/numbers.h"
-#include "tests/simt/orders.h"
+#include "tests/simt/executor/orders.h"
 
 // What the tests of kernels on the host executor share.
 namespace ek::simt::test {

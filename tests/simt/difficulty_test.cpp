@@ -1,7 +1,7 @@
 // Difficulty-Net's kernels on the host executor, each version against the CPU in double.
 #include "kernels/difficulty.h"
 
-#include "kernels/versions.h"
+#include "kernels/base/versions.h"
 #include "tests/error_of.h"
 #include "tests/kernels/difficulty_run.h"
 #include "tests/simt/device.h"

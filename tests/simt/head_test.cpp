@@ -1,7 +1,7 @@
 // The classification head on the host executor, each version against the CPU in double.
 #include "kernels/head.h"
 
-#include "kernels/versions.h"
+#include "kernels/base/versions.h"
 #include "tests/error_of.h"
 #include "tests/kernels/head_run.h"
 #include "tests/simt/device.h"

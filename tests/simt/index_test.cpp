@@ -1,6 +1,6 @@
 #include "kernels/reduce.h"
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "tests/simt/device.h"
 
 using namespace ek::kernels;

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/base/versions.h"
 #include "kernels/gemm.h"
-#include "kernels/versions.h"
 #include "tests/catch.h"
 #include "tests/long_sum.h"
 #include "tests/simt/conv_run.h"

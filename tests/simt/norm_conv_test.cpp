@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "kernels/versions.h"
+#include "kernels/base/versions.h"
 #include "tests/catch.h"
 #include "tests/kernels/reference.h"
 #include "tests/simt/device.h"

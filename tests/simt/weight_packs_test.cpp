@@ -1,8 +1,8 @@
 #include "kernels/weight_packs.h"
 
+#include "kernels/base/error.h"
+#include "kernels/base/versions.h"
 #include "kernels/elementwise.h"
-#include "kernels/error.h"
-#include "kernels/versions.h"
 #include "tests/error_of.h"
 #include "tests/kernels/reference.h"
 #include "tests/simt/device.h"

@@ -3,8 +3,8 @@
 
 #include <memory>
 
+#include "kernels/base/error.h"
 #include "kernels/conv.h"
-#include "kernels/error.h"
 
 namespace ek::kernels::vendor {
 

@@ -6,8 +6,8 @@
 #include <climits>
 #include <memory>
 
+#include "kernels/base/error.h"
 #include "kernels/cuda/vendor/vendor.h"
-#include "kernels/error.h"
 
 namespace ek::kernels {
 namespace {

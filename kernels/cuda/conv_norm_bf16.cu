@@ -1,8 +1,0 @@
-// The fused norm_conv_forward with bf16: conv_norm.h.
-#include "kernels/cuda/conv_norm_launch.cuh"
-
-namespace ek::kernels::EK_TARGET {
-
-template decltype(norm_convolve<Bf16Atom>) norm_convolve<Bf16Atom>;
-
-}  // namespace ek::kernels::EK_TARGET

@@ -1,8 +1,0 @@
-// The joined norm_conv_vjp with tf32 products: conv_norm.h.
-#include "kernels/cuda/conv_norm_joined.cuh"
-
-namespace ek::kernels::EK_TARGET {
-
-template decltype(norm_convolve_joined<Tf32Atom>) norm_convolve_joined<Tf32Atom>;
-
-}  // namespace ek::kernels::EK_TARGET

@@ -1,8 +1,0 @@
-// The fused norm_conv_forward with tf32 products: conv_norm.h.
-#include "kernels/cuda/conv_norm_launch.cuh"
-
-namespace ek::kernels::EK_TARGET {
-
-template decltype(norm_convolve<Tf32Atom>) norm_convolve<Tf32Atom>;
-
-}  // namespace ek::kernels::EK_TARGET

@@ -1,8 +1,0 @@
-// The fused norm_conv_vjp with products of float32 accuracy: conv_norm.h.
-#include "kernels/cuda/conv_norm_launch.cuh"
-
-namespace ek::kernels::EK_TARGET {
-
-template decltype(norm_convolve_vjp<SplitAtom>) norm_convolve_vjp<SplitAtom>;
-
-}  // namespace ek::kernels::EK_TARGET

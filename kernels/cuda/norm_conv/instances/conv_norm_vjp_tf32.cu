@@ -1,0 +1,8 @@
+// The fused norm_conv_vjp with tf32 products: conv_norm.h.
+#include "kernels/cuda/norm_conv/conv_norm_launch.cuh"
+
+namespace ek::kernels::EK_TARGET {
+
+template decltype(norm_convolve_vjp<Tf32Atom>) norm_convolve_vjp<Tf32Atom>;
+
+}  // namespace ek::kernels::EK_TARGET

@@ -1,0 +1,204 @@
+#include "methods/training/run_folder.h"
+
+#include <cstring>
+
+#include "data/manifest.h"
+#include "methods/training/checkpoint_model.h"
+
+namespace ek {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::string_view optimizer_prefix = "train.optim.";
+constexpr std::string_view method_prefix = "train.method.";
+constexpr std::uint64_t json_limit_bytes = 1ull << 30;
+
+nlohmann::json read_json(const fs::path& file) {
+  try {
+    return nlohmann::json::parse(read_file(file, json_limit_bytes));
+  } catch (const nlohmann::json::exception&) {
+    fail("{}: not a JSON file", file.string());
+  }
+}
+
+// First path at which two configurations differ, with both values.
+void require_equal(const nlohmann::json& stored, const nlohmann::json& now,
+                   const std::string& what) {
+  const nlohmann::json difference = nlohmann::json::diff(stored, now);
+  if (difference.empty()) return;
+  const std::string at = difference[0]["path"];
+  const nlohmann::json::json_pointer pointer(at);
+  auto text = [&](const nlohmann::json& json) {
+    constexpr std::size_t longest = 80;
+    const std::string dump = json.contains(pointer) ? json[pointer].dump() : "absent";
+    return dump.size() <= longest ? dump : dump.substr(0, longest) + "...";
+  };
+  fail("--resume: {} differs at {}: {} in the run, {} now", what, at, text(stored), text(now));
+}
+
+// "" where a configuration names no table.
+std::string tuning_hash(const nlohmann::json& config) {
+  const auto it = config.find("tuning");
+  if (it == config.end() || it->is_null()) return "";
+  require(it->is_object() && it->contains("hash") && (*it)["hash"].is_string(),
+          "config.json: tuning: expected null or an object with a hash");
+  return (*it)["hash"];
+}
+
+nlohmann::json read_config(const fs::path& path) {
+  require(fs::is_directory(path), "--resume: {} is not a run folder", path.string());
+  nlohmann::json stored = read_json(path / "config.json");
+  require(stored.contains("recipe") && stored.contains("precision"),
+          "{}: not the configuration of a run", (path / "config.json").string());
+  return stored;
+}
+
+}  // namespace
+
+RunFolder::RunFolder(fs::path path, const nlohmann::json& config, const nlohmann::json& manifest)
+    : path_(std::move(path)),
+      recipe_text_(config.at("recipe").dump()),
+      manifest_text_(manifest.dump()),
+      precision_(config.at("precision")),
+      tuning_hash_(tuning_hash(config)) {}
+
+void RunFolder::require_new(const fs::path& path) {
+  std::error_code error;
+  if (fs::exists(path, error)) {
+    require(fs::is_directory(path, error), "--out {}: it is a file", path.string());
+    require(fs::is_empty(path, error),
+            "--out {}: the folder is not empty (--resume continues a run)", path.string());
+  }
+}
+
+RunFolder RunFolder::create(const fs::path& path, const nlohmann::json& config,
+                            const nlohmann::json& manifest, const Tuning* tuning) {
+  require_new(path);
+  std::error_code error;
+  fs::create_directories(path, error);
+  require(!error, "--out {}: {}", path.string(), error.message());
+  RunFolder run(path, config, manifest);
+  if (tuning) write_file_atomically(path / "tuning.json", tuning->text());
+  write_file_atomically(path / "config.json", config.dump(2) + "\n");
+  write_file_atomically(path / "manifest.json", manifest.dump(2) + "\n");
+  run.metrics_ = std::make_unique<JsonLines>(path / "metrics.jsonl");
+  return run;
+}
+
+RunFolder RunFolder::reopen(const fs::path& path, const nlohmann::json& config,
+                            const nlohmann::json& manifest) {
+  const nlohmann::json stored = read_config(path);
+  require_equal(stored["recipe"], config["recipe"], "the recipe");
+  require_equal(stored["precision"], config["precision"], "--precision");
+  require_same_split(read_manifest(path / "manifest.json"), "the run",
+                     parse_manifest(manifest, "now"), "--resume");
+  RunFolder run(path, config, manifest);
+  run.tuning_hash_ = tuning_hash(stored);
+  return run;
+}
+
+std::optional<Tuning> RunFolder::stored_tuning(const fs::path& path) {
+  const std::string hash = tuning_hash(read_config(path));
+  const fs::path file = path / "tuning.json";
+  if (hash.empty()) {
+    require(!fs::exists(file), "--resume: {} is there, but the run began without one",
+            file.string());
+    return std::nullopt;
+  }
+  Tuning tuning = read_tuning(file);
+  require(tuning.hash() == hash, "--resume: {} has the hash {}, the run began with {}",
+          file.string(), tuning.hash(), hash);
+  return tuning;
+}
+
+SafetensorsMetadata RunFolder::metadata(std::int64_t step) const {
+  SafetensorsMetadata about{{"format", "pt"},
+                            {"recipe", recipe_text_},
+                            {"manifest", manifest_text_},
+                            {"precision", precision_},
+                            {"step", std::to_string(step)}};
+  if (!tuning_hash_.empty()) about["tuning"] = tuning_hash_;
+  return about;
+}
+
+void RunFolder::save(const TrainingPoint& point) {
+  std::vector<NamedTensor> tensors = model_tensors(point.state);
+  for (const auto& [name, tensor] : point.optimizer) {
+    tensors.emplace_back(std::string(optimizer_prefix) + name, tensor);
+  }
+  for (const auto& [name, tensor] : point.method) {
+    tensors.emplace_back(std::string(method_prefix) + name, tensor);
+  }
+  SafetensorsMetadata about = metadata(point.step);
+  about["train.results"] = point.results.dump();
+  // A checkpoint never speaks of metrics that a crash can take away.
+  metrics_->sync();
+  write_safetensors(path_ / "last.safetensors", tensors, about);
+}
+
+std::optional<TrainingPoint> RunFolder::load(const Model& model, DType dtype) const {
+  const fs::path path = path_ / "last.safetensors";
+  if (!fs::exists(path)) return std::nullopt;
+  const SafetensorsFile file = read_safetensors(path);
+  const auto step = file.metadata.find("step");
+  const auto results = file.metadata.find("train.results");
+  require(step != file.metadata.end() && results != file.metadata.end(),
+          "{}: not a training checkpoint, its metadata lacks the step", path.string());
+  const auto tuning = file.metadata.find("tuning");
+  const std::string hash = tuning == file.metadata.end() ? "" : tuning->second;
+  require(hash == tuning_hash_, "{}: its kernel table has the hash {}, that of the run {}",
+          path.string(), hash.empty() ? "none" : hash,
+          tuning_hash_.empty() ? "none" : tuning_hash_);
+  TrainingPoint point;
+  try {
+    point.step = std::stoll(step->second);
+    point.results = nlohmann::json::parse(results->second);
+  } catch (const std::exception&) {
+    fail("{}: its training metadata cannot be read", path.string());
+  }
+  require(point.step >= 0, "{}: step {}", path.string(), point.step);
+  point.state = load_model_tensors(file, model, dtype, path.string());
+  point.optimizer = with_prefix(file.tensors, optimizer_prefix);
+  point.method = with_prefix(file.tensors, method_prefix);
+  return point;
+}
+
+void RunFolder::save_best(const TrainState& state, std::int64_t step,
+                          const std::string& selected_by) {
+  SafetensorsMetadata about = metadata(step);
+  about["selected_by"] = selected_by;
+  write_safetensors(path_ / "best.safetensors", model_tensors(state), about);
+}
+
+bool RunFolder::has_best() const {
+  return fs::exists(path_ / "best.safetensors");
+}
+
+double RunFolder::cut_metrics(std::int64_t step) {
+  const fs::path path = path_ / "metrics.jsonl";
+  const std::string text = fs::exists(path) ? read_file(path, json_limit_bytes) : "";
+  std::size_t keep = 0;
+  double wall_s = 0;
+  while (keep < text.size()) {
+    const std::size_t end = text.find('\n', keep);
+    if (end == std::string::npos) break;
+    const auto line = nlohmann::json::parse(text.begin() + std::ptrdiff_t(keep),
+                                            text.begin() + std::ptrdiff_t(end), nullptr, false);
+    if (!line.is_object() || !line.contains("step") || !line["step"].is_number_integer()) break;
+    if (line["step"].get<std::int64_t>() > step || !line.value("scheduled", true)) break;
+    wall_s = line.value("wall_s", wall_s);
+    keep = end + 1;
+  }
+  metrics_ = std::make_unique<JsonLines>(path, keep);
+  return wall_s;
+}
+
+void RunFolder::log(const nlohmann::json& line) {
+  metrics_->append(line.dump());
+}
+
+void RunFolder::write_summary(const nlohmann::json& summary) const {
+  write_file_atomically(path_ / "summary.json", summary.dump(2) + "\n");
+}
+
+}  // namespace ek

@@ -1,0 +1,70 @@
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "engine/io/atomic_file.h"
+#include "engine/io/safetensors.h"
+#include "engine/tuning/tuning.h"
+#include "methods/method.h"
+
+namespace ek {
+
+// Where a training run stands between two steps: everything that the next step depends on, and the
+// best results so far. What a checkpoint stores.
+struct TrainingPoint {
+  std::int64_t step = 0;  // steps done
+  TrainState state;
+  NamedState optimizer, method;
+  nlohmann::json results = nlohmann::json::object();  // last, best_by_validation, best_on_test
+};
+
+// The folder of a run. Files are written beside and renamed; metrics.jsonl grows line by line.
+class RunFolder {
+ public:
+  // Error unless `path` does not exist, or is an empty folder.
+  static void require_new(const std::filesystem::path& path);
+  // A new run, in such a folder, with a tuning.json where there is a table of kernel versions;
+  // config["tuning"]["hash"] is its hash then, and config["tuning"] null where there is none.
+  static RunFolder create(const std::filesystem::path& path, const nlohmann::json& config,
+                          const nlohmann::json& manifest, const Tuning* tuning = nullptr);
+  // A run that was interrupted: its recipe and split must be these. Error naming the first
+  // difference.
+  static RunFolder reopen(const std::filesystem::path& path, const nlohmann::json& config,
+                          const nlohmann::json& manifest);
+
+  // The table of the run in `path`, its tuning.json; null where it began with none. Error where the
+  // file is not the one whose hash config.json has.
+  static std::optional<Tuning> stored_tuning(const std::filesystem::path& path);
+
+  // The last checkpoint; nullopt if the run ended before its first one.
+  // Tensors in `dtype`, the master dtype of the run's precision. Error where it is one of another
+  // table of kernel versions.
+  std::optional<TrainingPoint> load(const Model& model, DType dtype) const;
+  void save(const TrainingPoint& point);
+  // best.safetensors: the model alone. `selected_by` is "validation" or, where nothing is held
+  // out, "last".
+  void save_best(const TrainState& state, std::int64_t step, const std::string& selected_by);
+  bool has_best() const;
+
+  // Drops lines of metrics.jsonl after `step`; returns the wall time of the last line kept, s.
+  double cut_metrics(std::int64_t step);
+  void log(const nlohmann::json& line);
+  void write_summary(const nlohmann::json& summary) const;
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  RunFolder(std::filesystem::path path, const nlohmann::json& config,
+            const nlohmann::json& manifest);
+  SafetensorsMetadata metadata(std::int64_t step) const;
+
+  std::filesystem::path path_;
+  std::string recipe_text_, manifest_text_, precision_;
+  std::string tuning_hash_;  // "": the run has no tuning.json
+  std::unique_ptr<JsonLines> metrics_;
+};
+
+}  // namespace ek

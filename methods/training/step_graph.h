@@ -1,0 +1,50 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "engine/graph/graph.h"
+#include "engine/training/companions.h"
+#include "engine/training/step_feed.h"
+#include "methods/method.h"
+
+namespace ek {
+
+// Some steps of training in one graph, with what they read and what they report.
+class StepGraph {
+ public:
+  // Does step k's work, reading what it needs of the feed, and returns its report.
+  using Step = std::function<StepReport(std::int64_t k, const StepFeed& feed)>;
+
+  // Captures step(0), step(1), ..., step(layout.steps - 1). The packs of the convolution weights in
+  // `params` with the keys `packs` are made first of all, together
+  // (engine/training/weight_packs.h). Errors are those of Graph::capture. What waits in the
+  // allocator's pool goes back to the system first: the graph needs as much in its own memory.
+  StepGraph(const GraphMemory& memory, const StepFeed::Layout& layout, const Params& params,
+            const std::vector<Companions::Key>& packs, const Step& step);
+
+  std::int64_t steps() const { return feed_.layout().steps; }
+  // To be filled for every step before run(), which sends it and replays the graph.
+  StepFeed& feed() { return feed_; }
+  void run();
+  // Of each step; their numbers are those of the last run, and last as GraphMemory has it.
+  const std::vector<StepReport>& reports() const { return reports_; }
+  const Graph& graph() const { return graph_; }
+
+ private:
+  Graph capture(const GraphMemory& memory, const Params& params,
+                const std::vector<Companions::Key>& packs, const Step& step);
+
+  StepFeed feed_;
+  std::vector<StepReport> reports_;
+  Graph graph_;
+};
+
+// How many steps to a graph: what was asked for, else 8 on a device whose `method` can be captured,
+// and 0 (no graphs). Error naming --steps-per-graph where some are asked for and there cannot be
+// any.
+std::int64_t steps_per_graph_for(std::optional<std::int64_t> wanted, Device device,
+                                 const Method& method);
+
+}  // namespace ek
