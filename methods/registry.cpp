@@ -1,5 +1,7 @@
 #include "engine/io/text.h"
 #include "methods/entries.h"
+#include "methods/losses/loss.h"
+#include "methods/recipes/catalogue.h"
 
 namespace ek {
 
@@ -19,6 +21,21 @@ const MethodEntry& find_method(const std::string& name) {
   }
   fail("method '{}' is not known (known: {}){}", name, fmt::join(names, ", "),
        did_you_mean(name, names));
+}
+
+const Catalogue& catalogue() {
+  static const Catalogue all = [] {
+    Catalogue built;
+    for (const MethodEntry& entry : method_registry()) {
+      built.methods.push_back(
+          {entry.name, entry.doc, entry.keys, entry.published, entry.needs_meta});
+    }
+    for (const LossEntry& entry : loss_registry()) {
+      built.losses.push_back({.name = entry.name, .doc = entry.doc, .keys = entry.keys});
+    }
+    return built;
+  }();
+  return all;
 }
 
 }  // namespace ek

@@ -3,9 +3,8 @@
 
 #include "data/pipelines.h"
 #include "data/sampler.h"
-#include "methods/losses/loss.h"
-#include "methods/method.h"
-#include "methods/recipes/recipe.h"
+#include "engine/io/text.h"
+#include "methods/recipes/catalogue.h"
 #include "models/registry.h"
 
 namespace ek {
@@ -15,10 +14,9 @@ using nlohmann::json;
 
 constexpr double seed_limit = 9007199254740992.0;  // 2^53: what a JSON number holds exactly
 
-template <class Registry>
-std::vector<std::string> names_of(const Registry& registry) {
+std::vector<std::string> names_of(const std::vector<Declared>& entries) {
   std::vector<std::string> names;
-  for (const auto& entry : registry) names.push_back(entry.name);
+  for (const Declared& entry : entries) names.push_back(entry.name);
   return names;
 }
 
@@ -71,13 +69,13 @@ std::vector<KeySpec> model_keys() {
       {"model.cosine_scale", 1.0, "factor of a cosine classifier's logits", {}, 0},
       {"model.init", "", "safetensors file with starting weights, as --init; empty: random"},
 
-      {"method.name", "supervised", "how training goes", names_of(method_registry())},
+      {"method.name", "supervised", "how training goes", names_of(catalogue().methods)},
       {"method.preset",
        "paper",
        "published merges in the settings of the method's published code, below the recipe's own",
        {"paper", "published"}},
 
-      {"loss.name", "cross-entropy", "the training loss", names_of(loss_registry())},
+      {"loss.name", "cross-entropy", "the training loss", names_of(catalogue().losses)},
       {"loss.normalizer", "mean_batch", "how weighted losses become one number",
        normalizer_names()},
   };
@@ -165,15 +163,24 @@ void declare(std::vector<KeySpec>& all, const std::vector<KeySpec>& keys, std::s
 
 }  // namespace
 
+const Declared& find_declared(const std::vector<Declared>& entries, std::string_view kind,
+                              std::string_view name) {
+  const auto found = std::ranges::find(entries, name, &Declared::name);
+  if (found != entries.end()) return *found;
+  const std::vector<std::string> names = names_of(entries);
+  fail("{} '{}' is not known (known: {}){}", kind, printable(name), fmt::join(names, ", "),
+       did_you_mean(name, names));
+}
+
 std::vector<KeySpec> recipe_keys(const std::string& method, const std::string& loss) {
-  const MethodEntry& method_entry = find_method(method);
+  const Declared& method_entry = find_declared(catalogue().methods, "method", method);
   std::vector<KeySpec> all;
   for (const auto& keys :
        {data_keys(method_entry.needs_meta ? 10 : 0), model_keys(), optim_keys(), schedule_keys()}) {
     all.insert(all.end(), keys.begin(), keys.end());
   }
   declare(all, method_entry.keys, "method.");
-  declare(all, find_loss(loss).keys, "loss.");
+  declare(all, find_declared(catalogue().losses, "loss", loss).keys, "loss.");
   return all;
 }
 

@@ -2,10 +2,8 @@
 
 #include "data/pipelines.h"
 #include "engine/io/text.h"
-#include "methods/losses/loss.h"
-#include "methods/method.h"
+#include "methods/recipes/catalogue.h"
 #include "methods/recipes/parts.h"
-#include "methods/recipes/recipe.h"
 
 namespace ek {
 namespace {
@@ -37,19 +35,19 @@ std::string chosen(std::string_view path, const std::vector<Assignment>& assignm
 
 // A known key of another method or loss is no misspelling: says whose it is.
 void fail_foreign(const std::string& path, const std::string& who) {
-  auto search = [&](const auto& registry, const char* kind) {
-    for (const auto& entry : registry) {
+  auto search = [&](const std::vector<Declared>& entries, const char* kind) {
+    for (const Declared& entry : entries) {
       require(!find_key(entry.keys, path),
               "{}: '{}' is a key of {} {}, which this recipe does not use", who, path, kind,
               entry.name);
     }
   };
-  search(method_registry(), "method");
-  search(loss_registry(), "loss");
+  search(catalogue().methods, "method");
+  search(catalogue().losses, "loss");
 }
 
 // What no single key can tell.
-void check_together(const Recipe& recipe, const MethodEntry& method, const std::string& who) {
+void check_together(const Recipe& recipe, const Declared& method, const std::string& who) {
   require(!method.needs_meta || recipe.integer("data.meta_per_class") > 0,
           "{}: 'data.meta_per_class' expected an integer of 1 or more for method {}, came 0", who,
           method.name);
@@ -76,7 +74,8 @@ Recipe Recipe::resolve(const std::string& text, const std::string& source,
   for (Assignment& a : recipe_parts::parse_sets(sets, who)) own.push_back(std::move(a));
 
   const std::vector<KeySpec> common = recipe_keys("supervised", "cross-entropy");
-  const MethodEntry& method = find_method(chosen("method.name", own, common, who));
+  const Declared& method =
+      find_declared(catalogue().methods, "method", chosen("method.name", own, common, who));
   std::vector<Assignment> all;
   if (chosen("method.preset", own, common, who) == "published") {
     require(!method.published.empty(),

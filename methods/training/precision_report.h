@@ -6,7 +6,7 @@
 #include "engine/tensor/precision.h"
 #include "methods/method.h"
 #include "methods/recipes/recipe.h"
-#include "methods/training/trainer.h"
+#include "methods/training/options.h"
 
 namespace ek {
 

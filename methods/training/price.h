@@ -7,8 +7,8 @@
 
 #include "engine/memory/allocation_trace.h"
 #include "methods/recipes/recipe.h"
+#include "methods/training/options.h"
 #include "methods/training/task.h"
-#include "methods/training/trainer.h"
 
 namespace ek {
 

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "engine/tuning/tuning.h"
+#include "methods/training/options.h"
 #include "methods/training/task.h"
-#include "methods/training/trainer.h"
 
 namespace ek {
 
