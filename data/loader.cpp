@@ -20,10 +20,12 @@ void check(const StreamSpec& spec) {
   require(spec.images != nullptr && spec.sampler != nullptr,
           "loader: expected images and a sampler, got none");
   const ImageSet& images = *spec.images;
-  require(spec.augment.height == images.height && spec.augment.width == images.width,
-          "loader: expected a pipeline for images of {} x {}, got one for {} x {}", images.height,
-          images.width, spec.augment.height, spec.augment.width);
-  require(spec.views >= 1, "loader: views: expected at least 1, got {}", spec.views);
+  require(!spec.views.empty(), "loader: views: expected at least 1, got 0");
+  for (const kernels::AugmentSpec& view : spec.views) {
+    require(view.height == images.height && view.width == images.width,
+            "loader: expected a pipeline for images of {} x {}, got one for {} x {}", images.height,
+            images.width, view.height, view.width);
+  }
   for (const std::int64_t record : spec.subset) {
     require(record >= 0 && record < images.count(),
             "loader: subset: expected records below {}, got {}", images.count(), record);
@@ -59,7 +61,7 @@ Batch with_labels(const ImageSet& images, const std::vector<std::int64_t>& recor
   for (const std::int64_t record : records) labels.push_back(images.labels[std::size_t(record)]);
   Batch batch;
   batch.labels = Tensor::from(labels, {std::int64_t(labels.size())});
-  batch.records = Tensor::from(records, {std::int64_t(records.size())});
+  batch.items = Tensor::from(records, {std::int64_t(records.size())});
   return batch;
 }
 
@@ -81,18 +83,9 @@ Batch make_checked_batch(const StreamSpec& spec, std::int64_t step) {
   const ProfileScope profile("make_batch");
   const auto [draw, records, positions] = checked_draw(spec, step);
   Batch batch = with_labels(*spec.images, records);
-  batch.step = step;
-  batch.epoch = draw.epoch;
-  batch.iteration = draw.iteration;
-  batch.first_of_epoch = draw.first_of_epoch;
-  for (int view = 0; view < spec.views; ++view) {
-    Tensor images = augmented(*spec.images, spec.augment, augment_key(spec, view), records,
-                              positions, spec.dtype);
-    if (view == 0) {
-      batch.images = std::move(images);
-    } else {
-      batch.extra_views.push_back(std::move(images));
-    }
+  for (std::size_t view = 0; view < spec.views.size(); ++view) {
+    batch.views.push_back(augmented(*spec.images, spec.views[view], augment_key(spec, int(view)),
+                                    records, positions, spec.dtype));
   }
   return batch.to(spec.device);
 }
@@ -104,9 +97,9 @@ Batch Batch::to(Device device) const {
   const MemoryScope scope(MemoryUse::data);
   const ProfileScope profile("batch_to_device");
   Batch moved = *this;
-  moved.images = images.to(device);
-  for (Tensor& view : moved.extra_views) view = view.to(device);
+  for (Tensor& view : moved.views) view = view.to(device);
   moved.labels = labels.to(device);
+  moved.items = items.to(device);
   return moved;
 }
 
@@ -145,7 +138,7 @@ Batch whole(const ImageSet& images, std::span<const std::int64_t> records,
     positions.push_back(std::int64_t(positions.size()));
   }
   Batch batch = with_labels(images, index);
-  batch.images = augmented(images, augment, {}, index, positions, dtype);
+  batch.views = {augmented(images, augment, {}, index, positions, dtype)};
   return batch.to(device);
 }
 

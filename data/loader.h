@@ -23,10 +23,11 @@ struct StreamSpec {
   SamplerPtr sampler;                // draws from the subset
   std::int64_t batch_size = 0;
   std::string last_batch = "wrap";  // wrap | keep | drop
-  kernels::AugmentSpec augment{};
   std::uint64_t seed = 0;
   Purpose purpose = Purpose::augment;
-  int views = 1;                 // differently augmented versions of each image
+  // A pipeline for each version of an image that a batch holds; versions differ by their draws
+  // even where the pipeline is the same.
+  std::vector<kernels::AugmentSpec> views{kernels::AugmentSpec{}};
   DType dtype = DType::float32;  // of the images, bfloat16 among them
   Device device;                 // where batches lie
   // Where given: batches go with the steps of that (training) plan and start a fresh pass with each
@@ -35,13 +36,11 @@ struct StreamSpec {
 };
 
 struct Batch {
-  std::int64_t step = 0, epoch = 0, iteration = 0;
-  bool first_of_epoch = false;
-  Tensor images;        // [B, height, width, 3]
-  Tensors extra_views;  // views - 1 tensors like images
-  Tensor labels;        // int64 [B]
-  Tensor records;       // int64 [B], records of the image set; for messages, so always on the cpu
+  Tensors views;  // [B, height, width, 3] each
+  Tensor labels;  // int64 [B]
+  Tensor items;   // int64 [B], records of the image set
 
+  const Tensor& images() const { return views.at(0); }
   std::int64_t size() const { return labels.numel(); }
   // Copied to another device (itself on the same): the one way by which batches reach a device.
   Batch to(Device device) const;

@@ -11,10 +11,12 @@ namespace {
 void check(const ResidentImages& images, const StreamSpec& spec, const Tensor& records,
            const Tensor& positions) {
   const Shape& have = images.pixels.shape();
-  require(spec.augment.height == have[1] && spec.augment.width == have[2],
-          "resident_batch: expected a pipeline for images of {} x {}, got one for {} x {}", have[1],
-          have[2], spec.augment.height, spec.augment.width);
-  require(spec.views >= 1, "resident_batch: views: expected at least 1, got {}", spec.views);
+  require(!spec.views.empty(), "resident_batch: views: expected at least 1, got 0");
+  for (const kernels::AugmentSpec& view : spec.views) {
+    require(view.height == have[1] && view.width == have[2],
+            "resident_batch: expected a pipeline for images of {} x {}, got one for {} x {}",
+            have[1], have[2], view.height, view.width);
+  }
   for (const Tensor& index : {records, positions}) {
     require(index.defined() && index.dtype() == DType::int64 && index.rank() == 1 &&
                 index.numel() == records.numel(),
@@ -40,32 +42,28 @@ Batch resident_batch(const ResidentImages& images, const StreamSpec& spec, const
   check(images, spec, records, positions);
   const MemoryScope scope(MemoryUse::data);
   const Device device = images.pixels.device();
-  const std::int64_t count = records.numel(), height = spec.augment.height,
-                     width = spec.augment.width;
+  const std::int64_t count = records.numel();
   Batch batch;
-  batch.records = records;
+  batch.items = records;
   batch.labels = Tensor::empty({count}, DType::int64, device);
   dispatch_device("resident_batch", device, [&]<class B>() {
     kernels::take_rows<B, std::int64_t>(
         current_stream(), count, 1, images.labels.data<std::int64_t>(),
         records.data<std::int64_t>(), batch.labels.output<std::int64_t>());
   });
-  for (int view = 0; view < spec.views; ++view) {
+  for (std::size_t view = 0; view < spec.views.size(); ++view) {
+    const kernels::AugmentSpec& pipeline = spec.views[view];
     const ProfileScope profile(
         "augment_images", [&] { return fmt::format("{} images", count); }, 0,
-        double(count * height * width * 3) * double(1 + size_of(spec.dtype)));
-    Tensor out = Tensor::empty({count, height, width, 3}, spec.dtype, device);
+        double(count * pipeline.height * pipeline.width * 3) * double(1 + size_of(spec.dtype)));
+    Tensor out = Tensor::empty({count, pipeline.height, pipeline.width, 3}, spec.dtype, device);
     dispatch_activation("resident_batch", out, [&]<class B, class T>() {
-      kernels::augment_images<B, T>(current_stream(), spec.augment, augment_key(spec, view), count,
+      kernels::augment_images<B, T>(current_stream(), pipeline, augment_key(spec, int(view)), count,
                                     images.pixels.data<std::uint8_t>(),
                                     records.data<std::int64_t>(), positions.data<std::int64_t>(),
                                     out.template output<T>());
     });
-    if (view == 0) {
-      batch.images = std::move(out);
-    } else {
-      batch.extra_views.push_back(std::move(out));
-    }
+    batch.views.push_back(std::move(out));
   }
   return batch;
 }
@@ -77,13 +75,8 @@ Batch make_batch(const StreamSpec& spec, std::int64_t step, const ResidentImages
           images.pixels.size(0));
   const Device device = images.pixels.device();
   const std::int64_t count = std::int64_t(records.size());
-  Batch batch = resident_batch(images, spec, Tensor::from(records, {count}).to(device),
-                               Tensor::from(positions, {count}).to(device));
-  batch.step = step;
-  batch.epoch = draw.epoch;
-  batch.iteration = draw.iteration;
-  batch.first_of_epoch = draw.first_of_epoch;
-  return batch;
+  return resident_batch(images, spec, Tensor::from(records, {count}).to(device),
+                        Tensor::from(positions, {count}).to(device));
 }
 
 }  // namespace ek

@@ -14,8 +14,8 @@ ResidentImages make_resident(const ImageSet& images, Device device);
 // A batch made on the device of `images`, which must be spec's: spec's augmentation of `records` at
 // `positions`, int64 [B] each in the memory of that device, and the labels by gather. Only
 // launches, so that it can be captured (engine/graph/graph.h) with records and positions from a
-// StepFeed. Records must be in range, which draw_batch sees to; step, epoch and iteration are left
-// at 0. Images have the bits of make_batch's on the CPU.
+// StepFeed. Records must be in range, which draw_batch sees to. Images have the bits of
+// make_batch's on the CPU.
 Batch resident_batch(const ResidentImages& images, const StreamSpec& spec, const Tensor& records,
                      const Tensor& positions);
 

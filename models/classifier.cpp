@@ -31,23 +31,23 @@ std::vector<ParameterSpec> Classifier::parameters() const {
           {bias_name_, {classes_}, Init::uniform, 1 / std::sqrt(double(features_))}};
 }
 
-ops::PooledLinear Classifier::head(const Params& params, const Tensor& x) const {
+ops::PooledLinear Classifier::head(const Weights& weights, const Tensor& x) const {
   if (kind_ == ClassifierKind::linear && fuses_launches_on(x.device())) {
     const LayerScope layer(std::string_view(weight_name_).substr(0, weight_name_.rfind('.')));
-    return ops::pooled_linear(x, params[weight_name_], params[bias_name_]);
+    return ops::pooled_linear(x, weights[weight_name_], weights[bias_name_]);
   }
   auto pool = [&] {
     const LayerScope layer("pool");
     return ops::global_avg_pool(x);
   };
   const Tensor features = pool();
-  return {features, logits(params, features)};
+  return {features, logits(weights, features)};
 }
 
-Tensor Classifier::logits(const Params& params, const Tensor& features) const {
+Tensor Classifier::logits(const Weights& weights, const Tensor& features) const {
   const LayerScope layer(std::string_view(weight_name_).substr(0, weight_name_.rfind('.')));
-  const Tensor& weight = params[weight_name_];
-  if (kind_ == ClassifierKind::linear) return ops::linear(features, weight, params[bias_name_]);
+  const Tensor& weight = weights[weight_name_];
+  if (kind_ == ClassifierKind::linear) return ops::linear(features, weight, weights[bias_name_]);
   if (scale_ == 1) return ops::cosine_linear(features, weight);
   return ops::cosine_linear(features, weight,
                             Tensor::full({1}, scale_, weight.dtype(), weight.device()));

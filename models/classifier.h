@@ -4,6 +4,7 @@
 
 #include "engine/ops.h"
 #include "models/parameters.h"
+#include "models/weights.h"
 
 namespace ek {
 
@@ -27,9 +28,9 @@ class Classifier {
   std::vector<ParameterSpec> parameters() const;
   // The head over a network's last activation x [batch, height, width, features]: the mean over its
   // pixels and the logits of that.
-  ops::PooledLinear head(const Params& params, const Tensor& x) const;
+  ops::PooledLinear head(const Weights& weights, const Tensor& x) const;
   // features [batch, features] -> [batch, classes]
-  Tensor logits(const Params& params, const Tensor& features) const;
+  Tensor logits(const Weights& weights, const Tensor& features) const;
 
  private:
   ClassifierKind kind_;

@@ -3,7 +3,9 @@
 #include <string>
 #include <vector>
 
+#include "models/outputs.h"
 #include "models/parameters.h"
+#include "models/weights.h"
 
 namespace ek {
 
@@ -16,8 +18,8 @@ struct ModelOutput {
   Params buffers;   // the new running statistics; those passed in, unchanged, in evaluation mode
 };
 
-// A classification network: structure without numbers (DESIGN 2.1). forward is a pure function;
-// whoever runs a pass that must not move the running statistics drops the buffers that it returns.
+// A network: structure without numbers. forward is a pure function of the weights; the running
+// statistics after it are weights.buffers_after(), which whoever wants them unmoved does not take.
 class Model {
  public:
   virtual ~Model() = default;
@@ -33,8 +35,10 @@ class Model {
   // x [batch, height, width, 3]. Parameters and buffers are of its accumulation dtype: float32
   // beside bfloat16 images, and so are logits, features and new buffers. Error if a tensor is
   // missing or has another shape or dtype.
-  virtual ModelOutput forward(const Params& params, const Params& buffers, const Tensor& x,
-                              Mode mode) const = 0;
+  virtual Outputs forward(Weights& weights, const Tensor& x) const = 0;
+  // The same for a network with "logits" and "features" whose batch norms are all of one mode.
+  ModelOutput forward(const Params& params, const Params& buffers, const Tensor& x,
+                      Mode mode) const;
 
   Params init(std::uint64_t seed, DType dtype = DType::float32) const {
     return init_params(parameters_, seed, dtype);

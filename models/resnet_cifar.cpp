@@ -49,24 +49,22 @@ void ResNetCifar::add_conv_norm(const std::string& conv, const std::string& norm
   buffers_.push_back({norm + ".running_var", {out_channels}, Init::ones});
 }
 
-ModelOutput ResNetCifar::forward(const Params& params, const Params& buffers, const Tensor& x,
-                                 Mode mode) const {
+Outputs ResNetCifar::forward(Weights& weights, const Tensor& x) const {
   require(x.defined() && x.rank() == 4 && x.size(3) == 3,
           "{}: x must be [batch, height, width, 3], got {}", name(),
           x.defined() ? x.shape().str() : "nothing");
   require(is_floating(x.dtype()), "{}: x must be of a floating-point dtype, got {} {}", name(),
           name_of(x.dtype()), x.shape().str());
-  require_fits(name(), parameters(), params, x.dtype());
-  require_fits(name(), this->buffers(), buffers, x.dtype());
+  require_fits(name(), parameters(), weights.params(), x.dtype());
+  require_fits(name(), buffers(), weights.buffers(), x.dtype());
 
   const MemoryScope memory(MemoryUse::activations);
-  RunningStats running(buffers, mode);
   const ops::NormActOptions norm_relu{bn_eps, true};
   auto conv3x3 = [this](std::int64_t stride) {
     return ops::Conv2dOptions{.stride = {stride, stride}, .padding = {1, 1}, .products = products_};
   };
-  auto gamma = [&](const Pending& p) { return params[p.norm + ".weight"]; };
-  auto beta = [&](const Pending& p) { return params[p.norm + ".bias"]; };
+  auto gamma = [&](const Pending& p) { return weights[p.norm + ".weight"]; };
+  auto beta = [&](const Pending& p) { return weights[p.norm + ".bias"]; };
   // Applies the pending batch norm, convolves with `prefix` + "convN", leaves the next one pending.
   // The activation is returned if `keep` asks for it.
   auto norm_conv = [&](Pending& p, const std::string& prefix, char n, std::int64_t stride,
@@ -74,19 +72,19 @@ ModelOutput ResNetCifar::forward(const Params& params, const Params& buffers, co
     const LayerScope layer(prefix, n == '1' ? "conv1" : "conv2");
     const std::string norm = prefix + "bn" + n;
     ops::NormConv unit = ops::norm_conv(p.conv_output, gamma(p), beta(p), p.shortcut, norm_relu,
-                                        params[prefix + "conv" + n + ".weight"], conv3x3(stride),
-                                        running.of(norm), keep);
-    running.note(norm, unit.out);
+                                        weights[prefix + "conv" + n + ".weight"], conv3x3(stride),
+                                        weights.running(norm), keep);
+    weights.note(norm, unit.out);
     p = {std::move(unit.out), norm, {}};
     return unit.activation;
   };
 
   auto stem = [&] {
     const LayerScope layer("conv1");
-    return ops::conv_stats(x, params["conv1.weight"], conv3x3(1), running.of("bn1"));
+    return ops::conv_stats(x, weights["conv1.weight"], conv3x3(1), weights.running("bn1"));
   };
   Pending pending{stem(), "bn1", {}};
-  running.note("bn1", pending.conv_output);
+  weights.note("bn1", pending.conv_output);
   for (const Block& block : blocks_) {
     const Tensor input = norm_conv(pending, block.prefix, '1', block.stride, true);
     norm_conv(pending, block.prefix, '2', 1, false);
@@ -99,8 +97,8 @@ ModelOutput ResNetCifar::forward(const Params& params, const Params& buffers, co
     return ops::norm_act(pending.conv_output.y, pending.conv_output.stats, gamma(pending),
                          beta(pending), pending.shortcut, norm_relu);
   };
-  const ops::PooledLinear head = classifier_.head(params, last_activation());
-  return {head.logits, head.features, running.updated()};
+  const ops::PooledLinear head = classifier_.head(weights, last_activation());
+  return {{"logits", head.logits}, {"features", head.features}};
 }
 
 }  // namespace ek

@@ -4,7 +4,6 @@
 
 #include "models/classifier.h"
 #include "models/model.h"
-#include "models/running_stats.h"
 
 namespace ek {
 
@@ -20,8 +19,8 @@ class ResNetCifar final : public Model {
               ClassifierKind classifier, double cosine_scale = 1,
               kernels::FloatProducts products = kernels::FloatProducts::exact);
 
-  ModelOutput forward(const Params& params, const Params& buffers, const Tensor& x,
-                      Mode mode) const override;
+  using Model::forward;
+  Outputs forward(Weights& weights, const Tensor& x) const override;
 
  private:
   struct Block {

@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "engine/profile/profiler.h"
-#include "models/running_stats.h"
 
 namespace ek {
 
@@ -20,8 +19,7 @@ Toy::Toy(std::int64_t num_classes, ClassifierKind classifier, double cosine_scal
               {"bn.running_var", {features}, Init::ones}};
 }
 
-ModelOutput Toy::forward(const Params& params, const Params& buffers, const Tensor& x,
-                         Mode mode) const {
+Outputs Toy::forward(Weights& weights, const Tensor& x) const {
   const Shape shape = x ? x.shape() : Shape{};
   const std::int64_t batch = shape.rank() > 0 ? shape[0] : 0;
   require(shape == Shape{batch, inputs} || shape == Shape{batch, 1, 1, inputs},
@@ -29,25 +27,24 @@ ModelOutput Toy::forward(const Params& params, const Params& buffers, const Tens
           shape.str());
   require(x.dtype() == DType::float32 || x.dtype() == DType::float64,
           "{}: x must be float32 or float64, got {}", name(), name_of(x.dtype()));
-  require_fits(name(), parameters(), params, x.dtype());
-  require_fits(name(), this->buffers(), buffers, x.dtype());
+  require_fits(name(), parameters(), weights.params(), x.dtype());
+  require_fits(name(), buffers(), weights.buffers(), x.dtype());
 
-  RunningStats running(buffers, mode);
   auto first = [&] {
     const LayerScope layer("fc1");
-    return ops::linear(ops::reshape(x, {batch, inputs}), params["fc1.weight"], {});
+    return ops::linear(ops::reshape(x, {batch, inputs}), weights["fc1.weight"], {});
   };
   const Tensor y = first();
   auto norm = [&] {
     const LayerScope layer("bn");
-    const auto of_training = running.of("bn");
+    const auto of_training = weights.running("bn");
     const ops::PreNorm pending{y, of_training ? *of_training : ops::channel_stats(y)};
-    running.note("bn", pending);
-    return ops::norm_act(y, pending.stats, params["bn.weight"], params["bn.bias"], {},
+    weights.note("bn", pending);
+    return ops::norm_act(y, pending.stats, weights["bn.weight"], weights["bn.bias"], {},
                          {.eps = bn_eps, .relu = true});
   };
   const Tensor hidden = norm();
-  return {classifier_.logits(params, hidden), hidden, running.updated()};
+  return {{"logits", classifier_.logits(weights, hidden)}, {"features", hidden}};
 }
 
 }  // namespace ek

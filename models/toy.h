@@ -17,8 +17,8 @@ class Toy final : public Model {
   Toy(std::int64_t num_classes, ClassifierKind classifier, double cosine_scale = 1);
 
   // x [batch, 2] or, as an image, [batch, 1, 1, 2].
-  ModelOutput forward(const Params& params, const Params& buffers, const Tensor& x,
-                      Mode mode) const override;
+  using Model::forward;
+  Outputs forward(Weights& weights, const Tensor& x) const override;
 
  private:
   Classifier classifier_;

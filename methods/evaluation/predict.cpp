@@ -66,7 +66,7 @@ PredictedFeatures predict_with_features(const FeatureFunction& model, const Imag
                                         const kernels::AugmentSpec& transform,
                                         const PredictOptions& options) {
   const auto chunk_model = [&](std::span<const std::int64_t> chunk) {
-    return model(whole(images, chunk, transform, options.dtype, options.device).images);
+    return model(whole(images, chunk, transform, options.dtype, options.device).images());
   };
   return predict_chunks(chunk_model, images, records, options);
 }

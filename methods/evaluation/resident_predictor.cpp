@@ -16,7 +16,7 @@ ResidentPredictor::ResidentPredictor(FeatureFunction model, const ImageSet& imag
       resident_(std::move(resident)),
       options_(options),
       graphs_(std::move(graphs)) {
-  spec_.augment = transform;
+  spec_.views = {transform};
   spec_.dtype = options.dtype;
 }
 
@@ -31,7 +31,7 @@ PredictedFeatures ResidentPredictor::predict(std::span<const std::int64_t> recor
 
 // The transform of an evaluation draws nothing: any positions will do.
 LogitsAndFeatures ResidentPredictor::launch(const Tensor& records) const {
-  return model_(resident_batch(resident_, spec_, records, records).images);
+  return model_(resident_batch(resident_, spec_, records, records).images());
 }
 
 LogitsAndFeatures ResidentPredictor::run(std::span<const std::int64_t> chunk) {

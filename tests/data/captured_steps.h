@@ -34,8 +34,8 @@ inline StreamSpec stream_of(const ImageSet& images) {
   for (std::int64_t i = 0; i < images.count(); ++i) spec.subset.push_back(i);
   spec.sampler = shuffled_sampler(images.count(), 5);
   spec.batch_size = batch_size;
-  spec.augment = {.height = 8, .width = 8, .zero_pad = 2, .flip = true};
-  spec.augment.mean = {0.5, 0.5, 0.5};
+  spec.views[0] = {.height = 8, .width = 8, .zero_pad = 2, .flip = true};
+  spec.views[0].mean = {0.5, 0.5, 0.5};
   spec.seed = 2;
   return spec;
 }
@@ -60,7 +60,7 @@ inline Params start_params(Device device) {
 
 inline Tensor loss_of(const Params& p, const Batch& batch) {
   const ops::Conv2dOptions conv{.padding = {1, 1}};
-  const ops::PreNorm first = ops::conv_stats(batch.images, p["conv1"], conv, {});
+  const ops::PreNorm first = ops::conv_stats(batch.images(), p["conv1"], conv, {});
   const ops::NormConv second =
       ops::norm_conv(first, p["gamma"], p["beta"], {}, {.relu = true}, p["conv2"], conv, {});
   const Tensor features = ops::global_avg_pool(ops::relu(second.out.y));

@@ -29,7 +29,7 @@ StreamSpec stream(std::int64_t batch_size = 7) {
   for (std::int64_t i = 29; i >= 5; --i) spec.subset.push_back(i);
   spec.sampler = shuffled_sampler(25, 4);
   spec.batch_size = batch_size;
-  spec.augment = pipeline_spec("cifar-dn-plain", "half", 32, 32);
+  spec.views[0] = pipeline_spec("cifar-dn-plain", "half", 32, 32);
   spec.seed = 6;
   return spec;
 }
@@ -41,12 +41,10 @@ bool same(const Tensor& a, const Tensor& b) {
 }
 
 bool same(const Batch& a, const Batch& b) {
-  bool equal = a.step == b.step && a.epoch == b.epoch && a.iteration == b.iteration &&
-               a.first_of_epoch == b.first_of_epoch && same(a.images, b.images) &&
-               same(a.labels, b.labels) && same(a.records, b.records) &&
-               a.extra_views.size() == b.extra_views.size();
-  for (std::size_t v = 0; equal && v < a.extra_views.size(); ++v) {
-    equal = same(a.extra_views[v], b.extra_views[v]);
+  bool equal =
+      a.views.size() == b.views.size() && same(a.labels, b.labels) && same(a.items, b.items);
+  for (std::size_t v = 0; equal && v < a.views.size(); ++v) {
+    equal = same(a.views[v], b.views[v]);
   }
   return equal;
 }
@@ -63,13 +61,12 @@ std::vector<double> row(const Tensor& images, std::int64_t i) {
 TEST_CASE("a batch holds what its sampler drew") {
   const StreamSpec spec = stream();
   const Batch batch = make_batch(spec, 2);
-  CHECK(batch.step == 2);
   CHECK(batch.size() == 7);
-  CHECK(batch.images.shape() == Shape{7, 32, 32, 3});
-  CHECK(batch.images.dtype() == DType::float32);
-  CHECK(batch.extra_views.empty());
+  CHECK(batch.images().shape() == Shape{7, 32, 32, 3});
+  CHECK(batch.images().dtype() == DType::float32);
+  CHECK(batch.views.size() == 1);
   for (std::int64_t i = 0; i < 7; ++i) {
-    const std::int64_t record = batch.records.data<std::int64_t>()[i];
+    const std::int64_t record = batch.items.data<std::int64_t>()[i];
     CHECK(record == spec.subset[std::size_t(spec.sampler->at(14 + i))]);
     CHECK(batch.labels.data<std::int64_t>()[i] == record % 10);
   }
@@ -79,11 +76,11 @@ TEST_CASE("an evaluation batch is the normalised picture") {
   const Ints records{4, 0, 4};
   const auto spec = eval_spec("cifar-basic", "", 32, 32);
   const Batch batch = whole(shapes().test, records, spec, DType::float64);
-  CHECK(batch.records.to_vector() == std::vector<double>{4, 0, 4});
+  CHECK(batch.items.to_vector() == std::vector<double>{4, 0, 4});
   CHECK(batch.labels.to_vector() == std::vector<double>{4, 0, 4});
   constexpr double tolerance = 1e-15;  // the same two divisions in float64
   for (std::int64_t i = 0; i < 3; ++i) {
-    const auto got = row(batch.images, i);
+    const auto got = row(batch.images(), i);
     const auto image = shapes().test.image(records[std::size_t(i)]);
     double worst = 0;
     for (std::size_t k = 0; k < got.size(); ++k) {
@@ -93,32 +90,32 @@ TEST_CASE("an evaluation batch is the normalised picture") {
     }
     CHECK(worst <= tolerance);
   }
-  CHECK(row(batch.images, 0) == row(batch.images, 2));
+  CHECK(row(batch.images(), 0) == row(batch.images(), 2));
 }
 
 TEST_CASE("a record that is drawn twice is augmented twice, views differ, steps repeat") {
   StreamSpec spec = stream(8);
   spec.subset = {12};
   spec.sampler = shuffled_sampler(1, 0);
-  spec.views = 2;
+  spec.views.push_back(spec.views[0]);
   const Batch batch = make_batch(spec, 3);
-  REQUIRE(batch.extra_views.size() == 1);
+  REQUIRE(batch.views.size() == 2);
   int distinct = 0;
-  for (std::int64_t i = 1; i < 8; ++i) distinct += row(batch.images, i) != row(batch.images, 0);
+  for (std::int64_t i = 1; i < 8; ++i) distinct += row(batch.images(), i) != row(batch.images(), 0);
   CHECK(distinct >= 6);  // 2 * 17 * 17 crops: equal ones are rare
-  CHECK(!same(batch.images, batch.extra_views[0]));
+  CHECK(!same(batch.images(), batch.views[1]));
   CHECK(same(batch, make_batch(spec, 3)));
   spec.seed = 7;
-  CHECK(!same(batch.images, make_batch(spec, 3).images));
+  CHECK(!same(batch.images(), make_batch(spec, 3).images()));
   spec.seed = 6;
   spec.purpose = Purpose::meta_augment;
-  CHECK(!same(batch.images, make_batch(spec, 3).images));
+  CHECK(!same(batch.images(), make_batch(spec, 3).images()));
 }
 
 TEST_CASE("pictures do not depend on how draws are cut into batches") {
   const Batch large = make_batch(stream(10), 1), small = make_batch(stream(5), 3);
   for (std::int64_t i = 0; i < 5; ++i) {
-    CHECK(row(large.images, 5 + i) == row(small.images, i));
+    CHECK(row(large.images(), 5 + i) == row(small.images(), i));
   }
 }
 
@@ -126,7 +123,7 @@ TEST_CASE("the loader gives the batches of make_batch, whatever the prefetch and
   for (const char* mode : {"wrap", "keep", "drop"}) {
     StreamSpec spec = stream();
     spec.last_batch = mode;
-    spec.views = 2;
+    spec.views.push_back(spec.views[0]);
     std::vector<Batch> wanted;
     for (std::int64_t s = 3; s < 15; ++s) wanted.push_back(make_batch(spec, s));
     const int before = omp_get_max_threads();
@@ -135,7 +132,7 @@ TEST_CASE("the loader gives the batches of make_batch, whatever the prefetch and
       for (const int prefetch : {0, 1, 3}) {
         Loader loader(spec, 3, prefetch);
         for (const Batch& batch : wanted) {
-          CAPTURE(mode, threads, prefetch, batch.step);
+          CAPTURE(mode, threads, prefetch);
           REQUIRE(same(loader.next(), batch));
         }
         CHECK(omp_get_max_threads() == threads);  // the loader's thread changes its own setting
@@ -150,14 +147,14 @@ TEST_CASE("batches in another dtype are the float32 ones, unrounded or rounded f
   const Batch narrow = make_batch(spec, 1);
   spec.dtype = DType::float64;
   const Batch wide = make_batch(spec, 1);
-  CHECK(wide.images.dtype() == DType::float64);
-  CHECK(same(wide.images.to(DType::float32), narrow.images));
+  CHECK(wide.images().dtype() == DType::float64);
+  CHECK(same(wide.images().to(DType::float32), narrow.images()));
   spec.dtype = DType::bfloat16;
   const Batch half = make_batch(spec, 1);
-  CHECK(same(half.images, narrow.images.to(DType::bfloat16)));
+  CHECK(same(half.images(), narrow.images().to(DType::bfloat16)));
   const std::vector<std::int64_t> records{2, 0};
   const auto images = [&](DType dtype) {
-    return whole(*spec.images, records, spec.augment, dtype).images;
+    return whole(*spec.images, records, spec.views[0], dtype).images();
   };
   CHECK(same(images(DType::bfloat16), images(DType::float32).to(DType::bfloat16)));
   spec.dtype = DType::uint8;
@@ -177,10 +174,11 @@ TEST_CASE("a meta stream starts afresh with each training epoch") {
     for (std::int64_t i = 0; i < 4; ++i) {
       const Batch batch = loader.next();
       CHECK(batch.size() == 4);
-      CHECK(batch.epoch == epoch);
-      CHECK(batch.iteration == i);
-      CHECK(batch.first_of_epoch == (i == 0));
-      for (const double r : batch.records.to_vector()) seen.push_back(std::int64_t(r));
+      const StepDraw draw = draw_batch(spec, epoch * 4 + i).of_step;
+      CHECK(draw.epoch == epoch);
+      CHECK(draw.iteration == i);
+      CHECK(draw.first_of_epoch == (i == 0));
+      for (const double r : batch.items.to_vector()) seen.push_back(std::int64_t(r));
     }
     CHECK(seen != previous);
     previous = seen;
@@ -209,8 +207,8 @@ TEST_CASE("an exception of the loading thread reaches next in its place") {
     StreamSpec spec = stream();
     spec.sampler = std::make_shared<Failing>();
     Loader loader(spec, 0, prefetch);
-    CHECK(loader.next().step == 0);
-    CHECK(loader.next().step == 1);
+    CHECK(same(loader.next(), make_batch(spec, 0)));
+    CHECK(same(loader.next(), make_batch(spec, 1)));
     CHECK(error_of([&] { loader.next(); }) == "the sampler broke");
     if (prefetch > 0) CHECK(error_of([&] { loader.next(); }) == "the sampler broke");
   }
@@ -241,8 +239,8 @@ TEST_CASE("streams that do not fit together") {
       contains(error([](StreamSpec& s) { s.sampler = nullptr; }), "expected images and a sampler"));
   CHECK(contains(error([](StreamSpec& s) { s.subset[3] = 30; }), "records below 30, got 30"));
   CHECK(contains(error([](StreamSpec& s) { s.subset.resize(3); }), "a subset of 3"));
-  CHECK(contains(error([](StreamSpec& s) { s.augment.height = 16; }), "got one for 16 x 32"));
-  CHECK(contains(error([](StreamSpec& s) { s.views = 0; }), "views"));
+  CHECK(contains(error([](StreamSpec& s) { s.views[0].height = 16; }), "got one for 16 x 32"));
+  CHECK(contains(error([](StreamSpec& s) { s.views.clear(); }), "views"));
   CHECK(contains(error([](StreamSpec& s) { s.batch_size = 0; }), "batch_size"));
   CHECK(contains(error([](StreamSpec& s) { s.last_batch = "fold"; }), "last_batch"));
   CHECK(contains(error_of([] { Loader(stream(), -1); }), "first step"));
@@ -308,23 +306,24 @@ TEST_CASE("batches lie where the stream says, with the same contents", "[data]")
   spec.subset = {5, 3, 8, 1};
   spec.sampler = shuffled_sampler(4, 1);
   spec.batch_size = 3;
-  spec.augment = pipeline_spec("cifar-basic", "", 32, 32);
-  spec.views = 2;
+  spec.views[0] = pipeline_spec("cifar-basic", "", 32, 32);
+  spec.views.push_back(spec.views[0]);
   const Batch here = make_batch(spec, 1);
   spec.device = simt;
   const Batch there = make_batch(spec, 1);
   Loader loader(spec, 1, 2);
   const Batch loaded = loader.next();
   for (const Batch* batch : {&there, &loaded}) {
-    for (const Tensor* tensor : {&batch->images, &batch->extra_views.at(0), &batch->labels}) {
+    for (const Tensor* tensor :
+         {&batch->views.at(0), &batch->views.at(1), &batch->labels, &batch->items}) {
       CHECK(tensor->device() == simt);
     }
-    CHECK(batch->records.device() == Device{});
-    CHECK(batch->images.to_vector() == here.images.to_vector());
-    CHECK(batch->extra_views[0].to_vector() == here.extra_views[0].to_vector());
+    CHECK(batch->items.device() == simt);
+    CHECK(batch->images().to_vector() == here.images().to_vector());
+    CHECK(batch->views[1].to_vector() == here.views[1].to_vector());
     CHECK(batch->labels.to_vector() == here.labels.to_vector());
   }
-  CHECK(here.to({}).images.raw() == here.images.raw());
+  CHECK(here.to({}).images().raw() == here.images().raw());
 }
 
 }  // namespace ek
