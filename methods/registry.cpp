@@ -25,7 +25,7 @@ const MethodEntry& find_method(const std::string& name) {
 
 const Catalogue& catalogue() {
   static const Catalogue all = [] {
-    Catalogue built;
+    Catalogue built{.methods = {}, .losses = {}, .normalizers = normalizer_names()};
     for (const MethodEntry& entry : method_registry()) {
       built.methods.push_back(
           {entry.name, entry.doc, entry.keys, entry.published, entry.needs_meta});

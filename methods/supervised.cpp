@@ -1,69 +1,39 @@
 // Plain training: one sampler, one loss (cross-entropy, class-weighted, Balanced Softmax,
-// logit-adjusted, ...: methods/losses/loss.h), one SGD step.
-#include "engine/autodiff/functional.h"
-#include "engine/ops.h"
-#include "methods/audit.h"
+// logit-adjusted, ...: methods/losses/loss.h), one step of the optimiser.
 #include "methods/entries.h"
+#include "methods/gradient_method.h"
 #include "methods/losses/loss.h"
-#include "methods/meta/bilevel.h"
-#include "methods/method.h"
 
 namespace ek {
 namespace {
 
-class Supervised final : public Method {
+class Supervised final : public GradientMethod {
  public:
   explicit Supervised(const MethodSetup& setup)
-      : model_(setup.model),
-        loss_(
-            Loss::from_recipe(setup.recipe, setup.split.class_counts, master_dtype(setup.precision))
-                .to(setup.device)),
-        sampler_(setup.recipe.text("data.sampler")),
-        one_(Tensor::full({}, 1, master_dtype(setup.precision), setup.device)) {}
-
-  Streams streams() const override { return {.train_sampler = sampler_}; }
-
-  StepReport step(TrainState& state, const StepContext& context) override {
-    auto lin = linearize(objective(state, context.train), state.params);
-    const Tensor loss = lin.value();
-    const Params buffers = lin.aux().buffers;
-    context.apply(std::move(lin).vjp(one_));
-    update_buffers(state, buffers);
-    return {{"loss", number(loss)}};
+      : GradientMethod(setup),
+        model_(setup.model),
+        loss_(training_loss(setup)),
+        needs_{.streams = {{.name = "train"}},
+               .parts = {trained(setup.model, optimizer_of(setup.recipe), setup.recipe.groups())}} {
   }
 
-  Tensor inference_logits(const TrainState& state, const Tensor& images) const override {
-    return model_.forward(state.params, state.buffers, images, Mode::eval).logits;
+  MethodNeeds needs() const override { return needs_; }
+
+  Outputs infer(const State& state, const Tensor& images) const override {
+    return predict_model(model_, state, images);
   }
 
-  Audit audit(const TrainState& state, const StepContext& context) const override {
-    const auto f = objective(state, context.train);
-    const auto [value, gradient, aux] = value_and_grad(f, state.params);
-    auto number = [&](const Params& p) { return f(p).first.item(); };
-    return {{audit_path("training loss -> parameters", number, state.params, gradient)}};
-  }
-
-  std::vector<Derivative> derivatives(const TrainState& state,
-                                      const StepContext& context) const override {
-    const auto [value, gradient, aux] =
-        value_and_grad(objective(state, context.train), state.params);
-    return {{"training gradient", gradient}};
+ protected:
+  Objective objective(Pass& pass, const Step& step) const override {
+    const Batch& batch = step["train"];
+    const Outputs out = model_.forward(pass.weights("model"), batch.images());
+    return {loss_.scalar(out.logits(), batch.labels)};
   }
 
  private:
-  std::function<std::pair<Tensor, TrainOutputs>(const Params&)> objective(
-      const TrainState& state, const Batch& batch) const {
-    return [this, &state, &batch](const Params& p) {
-      ModelOutput out = model_.forward(p, state.buffers, batch.images, Mode::train);
-      return std::pair(loss_.scalar(out.logits, batch.labels),
-                       TrainOutputs{out.buffers, out.logits});
-    };
-  }
-
   const Model& model_;
   Loss loss_;
-  std::string sampler_;
-  Tensor one_;  // the loss's cotangent
+  MethodNeeds needs_;
 };
 
 }  // namespace
@@ -71,7 +41,7 @@ class Supervised final : public Method {
 MethodEntry supervised_entry() {
   return {.name = "supervised",
           .doc = "plain training with the recipe's loss",
-          .make = [](const MethodSetup& setup) -> std::unique_ptr<Method> {
+          .make = [](const MethodSetup& setup) -> std::unique_ptr<const Method> {
             return std::make_unique<Supervised>(setup);
           }};
 }

@@ -9,8 +9,8 @@
 
 #include "methods/evaluation/predict.h"
 #include "methods/training/build_info.h"
+#include "methods/training/session.h"
 #include "methods/training/step_profile.h"
-#include "methods/training/task.h"
 
 namespace ek {
 namespace {
@@ -40,19 +40,18 @@ Recipe recipe_for(const BenchStepOptions& options) {
 class DataBench {
  public:
   explicit DataBench(const BenchStepOptions& options)
-      : task_(recipe_for(options), options.with_data, options.precision, options.device),
-        optimizer_(task_.recipe.optimizer()),
-        state_(task_.initial_state()),
-        segments_(optimizer_segments(state_.params, task_.recipe.number("optim.weight_decay"), {})),
-        prepare_ms_(measure_preparation()),
-        train_(task_.train_stream, 0, prefetch) {
-    if (task_.has_meta) meta_.emplace(task_.meta_stream, 0, prefetch);
+      : experiment_(recipe_for(options), options.with_data, options.precision, options.device),
+        state_(experiment_.initial_state()),
+        prepare_ms_(measure_preparation()) {
+    for (const NamedStream& stream : experiment_.streams) {
+      loaders_.emplace_back(stream.spec, 0, prefetch);
+    }
     for (std::int64_t i = 0; i < options.pool; ++i) ready_.push_back(next());
-    const std::int64_t held_out = task_.has_meta ? std::ssize(task_.split.meta_index) : 0;
-    const std::int64_t images = task_.source.test.count() + held_out;
-    const std::int64_t steps = task_.plan.steps_per_epoch();
+    const std::int64_t held_out = std::ssize(experiment_.split.meta_index);
+    const std::int64_t images = experiment_.source.test.count() + held_out;
+    const std::int64_t steps = experiment_.plan.steps_per_epoch();
     evaluated_per_step_ = (images + steps - 1) / steps;
-    test_.resize(std::size_t(task_.source.test.count()));
+    test_.resize(std::size_t(experiment_.source.test.count()));
     std::iota(test_.begin(), test_.end(), std::int64_t(0));
   }
 
@@ -60,9 +59,9 @@ class DataBench {
 
   void step_with_data() {
     const auto start = Clock::now();
-    const Batches batches = next();
+    const Step inputs = next();
     wait_ms_.push_back(ms_since(start));
-    step(batches);
+    step(inputs);
   }
 
   // The next images of an evaluation, test set first.
@@ -70,28 +69,29 @@ class DataBench {
     std::int64_t left = evaluated_per_step_;
     while (left > 0) {
       const bool on_test = evaluated_ < std::ssize(test_);
-      const ImageSet& images = on_test ? task_.source.test : task_.source.train;
-      const std::span<const std::int64_t> all = on_test ? test_ : task_.split.meta_index;
+      const ImageSet& images = on_test ? experiment_.source.test : experiment_.source.train;
+      const std::span<const std::int64_t> all = on_test ? test_ : experiment_.split.meta_index;
       const std::size_t begin = std::size_t(on_test ? evaluated_ : evaluated_ - std::ssize(test_));
-      if (begin >= all.size() || (!on_test && !task_.has_meta)) {
+      if (begin >= all.size()) {
         evaluated_ = 0;
         continue;
       }
       const std::size_t count = std::min(all.size() - begin, std::size_t(left));
-      predict([&](const Tensor& x) { return task_.method->inference_logits(state_, x); }, images,
-              all.subspan(begin, count), task_.eval_transform, task_.predict_options());
+      predict([&](const Tensor& x) { return experiment_.method->infer(state_, x).logits(); },
+              images, all.subspan(begin, count), experiment_.eval_transform,
+              experiment_.predict_options());
       evaluated_ += std::int64_t(count);
       left -= std::int64_t(count);
     }
   }
 
-  const Task& task() const { return task_; }
+  const Experiment& experiment() const { return experiment_; }
   double prepare_ms() const { return prepare_ms_; }
   const std::vector<double>& wait_ms() const { return wait_ms_; }
   std::int64_t evaluated_per_step() const { return evaluated_per_step_; }
   // Error if it is no number.
   double last_loss() const {
-    const double loss = report_.at(0).second();
+    const double loss = report_.loss.item();
     require(std::isfinite(loss), "ek-bench-step: the loss of step {} is {}", done_, loss);
     return loss;
   }
@@ -99,24 +99,18 @@ class DataBench {
  private:
   static constexpr int prefetch = 2;  // the trainer's
 
-  struct Batches {
-    Batch train, meta;
-  };
+  Step next() {
+    Step step = step_without_batches(experiment_, 0);
+    for (std::size_t i = 0; i < loaders_.size(); ++i) {
+      step.batches.push_back({experiment_.streams[i].name, loaders_[i].next()});
+    }
+    return step;
+  }
 
-  Batches next() { return {train_.next(), meta_ ? meta_->next() : Batch{}}; }
-
-  void step(const Batches& batches) {
-    const double learning_rate = task_.learning_rate(0);
-    const StepContext context{.learning_rate = learning_rate,
-                              .train = batches.train,
-                              .meta = task_.has_meta ? &batches.meta : nullptr,
-                              .apply = [&](const Params& gradient) {
-                                optimizer_.step(state_.params, flat_gradient(gradient),
-                                                learning_rate, segments_);
-                              }};
-    report_ = task_.method->step(state_, context);
+  void step(const Step& inputs) {
+    report_ = run_step(experiment_, state_, inputs);
     ++done_;
-    synchronise(task_.device);
+    synchronise(experiment_.device);
   }
 
   // On one thread, as the loader's own thread has it.
@@ -127,8 +121,7 @@ class DataBench {
     double best = 0;
     for (int i = 0; i < repetitions; ++i) {
       const auto start = Clock::now();
-      make_batch(task_.train_stream, i);
-      if (task_.has_meta) make_batch(task_.meta_stream, i);
+      for (const NamedStream& stream : experiment_.streams) make_batch(stream.spec, i);
       const double ms = ms_since(start);
       best = i == 0 ? ms : std::min(best, ms);
     }
@@ -136,18 +129,15 @@ class DataBench {
     return best;
   }
 
-  Task task_;
-  Sgd optimizer_;
-  TrainState state_;
-  std::vector<kernels::OptimSegment> segments_;
+  Experiment experiment_;
+  State state_;
   double prepare_ms_;
-  Loader train_;
-  std::optional<Loader> meta_;
-  std::vector<Batches> ready_;
+  std::vector<Loader> loaders_;
+  std::vector<Step> ready_;
   std::vector<double> wait_ms_;
   std::vector<std::int64_t> test_;
   std::int64_t done_ = 0, evaluated_ = 0, evaluated_per_step_ = 0;
-  StepReport report_;
+  Report report_;
 };
 
 void write_profile(DataBench& bench, const BenchStepOptions& options, double unprofiled_step_ms) {
@@ -199,7 +189,7 @@ nlohmann::json bench_with_data(const BenchStepOptions& options) {
   return {{"task", options.task},
           {"estimator", plain ? nlohmann::json() : nlohmann::json(options.estimator)},
           {"model", options.model},
-          {"source", bench.task().source.name},
+          {"source", bench.experiment().source.name},
           {"augment", options.augment},
           {"batch", options.batch},
           {"meta_batch", plain ? 0 : options.meta_batch},
@@ -212,7 +202,7 @@ nlohmann::json bench_with_data(const BenchStepOptions& options) {
           {"step_ms_with_data_and_evaluation", quantiles(times_ms[2])},
           {"wait_ms", quantiles(wait_ms)},
           {"prepare_ms", bench.prepare_ms()},
-          {"steps_per_epoch", bench.task().plan.steps_per_epoch()},
+          {"steps_per_epoch", bench.experiment().plan.steps_per_epoch()},
           {"evaluated_images_per_step", bench.evaluated_per_step()},
           {"last_loss", bench.last_loss()},
           {"versions", build_versions()}};

@@ -43,8 +43,9 @@ class BatchMaker {
                                    : i % options_.classes;
     }
     Batch batch;
-    batch.images = Tensor::from(pixels, shape).to(activation_dtype(options_.precision));
+    batch.views = {Tensor::from(pixels, shape).to(activation_dtype(options_.precision))};
     batch.labels = Tensor::from(labels, {count});
+    batch.items = Tensor::zeros({count}, DType::int64);
     return batch.to(options_.device);
   }
 
@@ -84,17 +85,15 @@ class Bench {
       : options_(options),
         recipe_(recipe_for(options)),
         model_(make_model(options.model, options.classes, "linear", 1,
-                          float_products(options.precision))),
-        optimizer_(recipe_.optimizer()) {
+                          float_products(options.precision))) {
     split_.class_counts = long_tail_counts(options.classes);
     split_.meta_index = {0};  // not drawn from: the batches are made here
-    method_ =
-        find_method(recipe_.text("method.name"))
-            .make({recipe_, *model_, split_, options.precision, options.seed, options.device});
-    const DType dtype = master_dtype(options.precision);
-    state_ = TrainState{model_->init(options.seed, dtype), model_->initial_buffers(dtype)}.to(
-        options.device);
-    segments_ = optimizer_segments(state_.params, weight_decay, {});
+    method_ = find_method(recipe_.text("method.name"))
+                  .make({recipe_, *model_, split_, options.precision, options.seed, options.device,
+                         inputs_});
+    needs_ = method_->needs();
+    state_ =
+        State(needs_.parts, options.seed, master_dtype(options.precision), options.device, inputs_);
 
     std::vector<double> cumulative;
     double total = 0;
@@ -103,8 +102,11 @@ class Bench {
     const BatchMaker maker(options, cumulative);
     std::uint32_t number = 0;
     for (std::int64_t i = 0; i < options.pool; ++i) {
-      train_.push_back(maker.make(options.batch, number++, true));
-      meta_.push_back(maker.make(options.meta_batch, number++, false));
+      std::vector<Step::NamedBatch>& slot = ready_.emplace_back();
+      for (const StreamDecl& stream : needs_.streams) {
+        const std::int64_t size = stream.batch_size > 0 ? stream.batch_size : options.batch;
+        slot.push_back({stream.name, maker.make(size, number++, stream.from == Records::train)});
+      }
     }
     if (options.eval_images > 0) eval_ = maker.make(options.eval_images, number, false);
     require(options.eval_images == 0 || options.steps_per_graph.value_or(0) == 0,
@@ -118,8 +120,9 @@ class Bench {
   // A step, and the wait for it.
   void step() {
     const StepStart start{.step = done_, .epoch = 0, .first_of_epoch = false};
-    if (method_->has_work_before(start)) {
-      method_->work_before(start, [&] { return class_accuracy(); });
+    if (method_->pauses_before(start)) {
+      BenchHost host(*this);
+      method_->between(state_, start, host);
     }
     report_ = step_on(done_ % options_.pool, learning_rate, {});
     synchronise(options_.device);
@@ -131,8 +134,8 @@ class Bench {
 
   // After a step().
   void capture() {
-    graph_.emplace(options_.device, StepFeed::Layout{.steps = steps_per_graph_}, state_.params,
-                   pack_keys(state_.params.flat()), [&](std::int64_t k, const StepFeed& feed) {
+    graph_.emplace(options_.device, StepFeed::Layout{.steps = steps_per_graph_},
+                   packed_params(state_), [&](std::int64_t k, const StepFeed& feed) {
                      return step_on((done_ + k) % options_.pool, feed.number(k), feed.count(k));
                    });
   }
@@ -158,27 +161,31 @@ class Bench {
             {"fills", share(counts.fills)}};
   }
 
-  double loss() const { return report_.at(0).second(); }  // of the last step
+  double loss() const { return report_.loss.item(); }  // of the last step
 
  private:
-  StepReport step_on(std::int64_t batch, const Number& rate, const Tensor& steps_before) {
-    const auto slot = std::size_t(batch);
-    const StepContext context{.learning_rate = rate,
-                              .steps_before = steps_before,
-                              .train = train_[slot],
-                              .meta = &meta_[slot],
-                              .apply = [&](const Params& gradient) {
-                                optimizer_.step(state_.params, flat_gradient(gradient), rate,
-                                                segments_, steps_before);
-                              }};
-    return method_->step(state_, context);
+  // What a method asks between steps.
+  class BenchHost final : public Host {
+   public:
+    explicit BenchHost(const Bench& bench) : bench_(bench) {}
+    std::vector<double> class_accuracy() override { return bench_.class_accuracy(); }
+    const Split& split() const override { return bench_.split_; }
+
+   private:
+    const Bench& bench_;
+  };
+
+  Report step_on(std::int64_t slot, const Number& rate, const Tensor& count) {
+    state_.follow();
+    return method_->step(
+        state_, {.learning_rate = rate, .count = count, .batches = ready_[std::size_t(slot)]});
   }
 
   std::vector<double> class_accuracy() const {
     const PhaseScope phase(Phase::evaluation);
     std::vector<double> right(std::size_t(options_.classes)), all(right.size());
-    const Tensor logits = method_->inference_logits(state_, eval_.images);
-    const std::vector<double> values = logits.to_vector(), labels = eval_.labels.to_vector();
+    const std::vector<double> values = method_->infer(state_, eval_.images()).logits().to_vector();
+    const std::vector<double> labels = eval_.labels.to_vector();
     for (std::size_t i = 0; i < std::size_t(options_.eval_images); ++i) {
       const auto row = values.begin() + std::ptrdiff_t(i) * options_.classes;
       const auto label = std::size_t(labels[i]);
@@ -193,13 +200,13 @@ class Bench {
   Recipe recipe_;
   std::unique_ptr<const Model> model_;
   Split split_;
-  std::unique_ptr<Method> method_;
-  Sgd optimizer_;
-  std::vector<kernels::OptimSegment> segments_;
-  TrainState state_;
-  std::vector<Batch> train_, meta_;
+  Inputs inputs_;
+  std::unique_ptr<const Method> method_;
+  MethodNeeds needs_;
+  State state_;
+  std::vector<std::vector<Step::NamedBatch>> ready_;
   Batch eval_;
-  StepReport report_;
+  Report report_;
   std::int64_t done_ = 0, steps_per_graph_ = 0;
   std::optional<StepGraph> graph_;
 };
@@ -240,16 +247,16 @@ MemoryPeak price(const BenchStepOptions& options) {
     BenchStepOptions smaller = options;
     smaller.pool = 1;
     smaller.steps_per_graph.reset();  // the peak is that of the steps one by one
-    smaller.batch = sizes.batch;
-    smaller.meta_batch = sizes.meta_batch;
+    smaller.batch = sizes.batches.at(0);
+    smaller.meta_batch = sizes.batches.at(1);
     smaller.eval_images = sizes.eval_images;
     Bench bench(smaller);
     bench.step();
     trace.next_part();
     bench.step();
   };
-  MemoryPeak peak =
-      predict_peak(trial, {options.batch, options.meta_batch, options.eval_images}, options.device);
+  MemoryPeak peak = predict_peak(trial, {{options.batch, options.meta_batch}, options.eval_images},
+                                 options.device);
   for (const std::int64_t count : {options.batch, options.meta_batch}) {
     const std::int64_t pixels = count * options.image_size * options.image_size * 3;
     const std::int64_t waiting =

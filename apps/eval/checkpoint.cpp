@@ -71,8 +71,32 @@ EvalCheckpoint::EvalCheckpoint(const std::string& file, const ForeignModel& fore
   require(!manifest_ || std::int64_t(manifest_->class_counts.size()) == model_->num_classes(),
           "{}: the model has {} classes, the manifest {}", file_, model_->num_classes(),
           manifest_ ? manifest_->class_counts.size() : 0);
-  state_ = load_model_tensors(tensors, *model_, master_dtype(precision_), file_).to(device);
-  method_state_ = with_prefix(tensors.tensors, "train.method.");
+  if (recipe_ && manifest_) {
+    split_.spec = manifest_->spec;
+    split_.class_counts = manifest_->class_counts;
+    split_.meta_index.resize(std::size_t(manifest_->meta_total));
+    method_ = find_method(recipe_->text("method.name"))
+                  .make({*recipe_, *model_, split_, precision_,
+                         std::uint64_t(recipe_->integer("seed")), device_, inputs_});
+  }
+  state_ = State(parts(), 0, master_dtype(precision_), device_, inputs_);
+  load_model(state_, tensors, *model_, file_);
+  if (method_) load_checkpoint(state_, tensors, Scope::inference, file_);
+}
+
+// What inference needs, as it is in the file.
+std::vector<PartDecl> EvalCheckpoint::parts() const {
+  if (!method_) {
+    return {{.name = "model", .params = model_->parameters(), .buffers = model_->buffers()}};
+  }
+  std::vector<PartDecl> needed;
+  for (PartDecl& part : method_->needs().parts) {
+    if (!part.at_inference) continue;
+    part.start = FromSeed{};
+    part.motion = Fixed{};
+    needed.push_back(std::move(part));
+  }
+  return needed;
 }
 
 std::string EvalCheckpoint::title() const {
@@ -100,32 +124,9 @@ Split EvalCheckpoint::split_of(const DataSource& source) const {
 }
 
 FeatureFunction EvalCheckpoint::function(bool with_features) const {
-  const auto forward = [this](const Tensor& x) {
-    return model_->forward(state_.params, state_.buffers, x, Mode::eval);
-  };
-  if (!recipe_ || !manifest_) {
-    return [forward, with_features](const Tensor& x) {
-      const ModelOutput out = forward(x);
-      return LogitsAndFeatures{out.logits, with_features ? out.features : Tensor()};
-    };
-  }
-  // A method may have a rule of its own for the logits of inference. It is given the split's
-  // numbers alone: inference draws no training images, and they need not be at hand.
-  struct Bound {
-    Split split;
-    std::unique_ptr<Method> method;
-  };
-  auto bound = std::make_shared<Bound>();
-  bound->split.spec = manifest_->spec;
-  bound->split.class_counts = manifest_->class_counts;
-  bound->split.meta_index.resize(std::size_t(manifest_->meta_total));
-  bound->method = find_method(recipe_->text("method.name"))
-                      .make({*recipe_, *model_, bound->split, precision_,
-                             std::uint64_t(recipe_->integer("seed")), device_});
-  if (!method_state_.empty()) bound->method->load_state(method_state_);
-  return [this, bound, forward, with_features](const Tensor& x) {
-    return LogitsAndFeatures{bound->method->inference_logits(state_, x),
-                             with_features ? forward(x).features : Tensor()};
+  return [this, with_features](const Tensor& x) {
+    const Outputs out = method_ ? method_->infer(state_, x) : predict_model(*model_, state_, x);
+    return LogitsAndFeatures{out.logits(), with_features ? out["features"] : Tensor()};
   };
 }
 

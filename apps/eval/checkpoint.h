@@ -10,8 +10,9 @@
 #include "data/manifest.h"
 #include "engine/tensor/precision.h"
 #include "methods/evaluation/predict.h"
+#include "methods/method.h"
 #include "methods/recipes/recipe.h"
-#include "methods/training/checkpoint_model.h"
+#include "methods/training/checkpoint.h"
 
 namespace ek {
 
@@ -51,6 +52,7 @@ class EvalCheckpoint {
 
  private:
   FeatureFunction function(bool with_features) const;
+  std::vector<PartDecl> parts() const;
 
   std::string file_;
   std::optional<std::int64_t> step_;
@@ -61,8 +63,11 @@ class EvalCheckpoint {
   Precision precision_ = Precision::float32;
   bool instead_of_tf32_ = false;
   std::unique_ptr<const Model> model_;
-  TrainState state_;
-  NamedState method_state_;
+  Inputs inputs_;  // none: inference needs no other run
+  // The split's numbers alone: inference draws no training images, and they need not be at hand.
+  Split split_;
+  std::unique_ptr<const Method> method_;  // null where the file says nothing of one
+  State state_;
 };
 
 }  // namespace ek

@@ -108,30 +108,33 @@ std::vector<NamedTensor> run(const OpCall& call) {
   const Tensor &accuracy = call.at("class_accuracy"), &labels = call.at("train.y");
 
   const auto train_losses = [&](const Params& p) {
-    ModelOutput out = model->forward(p, buffers, call.at("train.x"), Mode::train);
-    return std::pair(loss.per_sample(out.logits, labels), TrainOutputs{out.buffers, out.logits});
+    const ModelOutput out = model->forward(p, buffers, call.at("train.x"), Mode::train);
+    return std::pair(loss.per_sample(out.logits, labels), out.buffers);
   };
   const auto meta_loss = [&](const Params& p) {
     const Tensor logits = model->forward(p, buffers, call.at("meta.x"), Mode::train).logits;
     return ops::mean(Loss::cross_entropy().per_sample(logits, call.at("meta.y")));
   };
-  const BilevelProblem problem{train_losses, meta_loss, labels, call.number("inner_lr")};
+  const BilevelProblem problem{
+      train_losses, meta_loss, class_weighted_mean(labels), {.lr = call.number("inner_lr")}};
 
   const Tensor weights = class_weights(net.difficulty(theta, accuracy));
+  const Params seen = as_class_weights(weights);
   const auto train = linearize(problem.train_losses, phi);
-  const MetaGradient meta =
-      meta_gradient(parse_estimator(call.text("estimator")), problem, train, phi, weights);
+  const MetaGradient meta = meta_gradient(parse_estimator(call.text("estimator")), problem, train,
+                                          phi, seen, problem.inner.cotangent(train.value(), seen));
+  const Tensor& by_weights = meta.outer["class_weights"];
 
   const DriverTarget target = parse_driver_target(call.text("driver_target"));
   const auto objective = [&](const Params& p) {
-    return difficulty_objective(net.difficulty(p, accuracy), accuracy, meta.class_weights, target,
+    return difficulty_objective(net.difficulty(p, accuracy), accuracy, by_weights, target,
                                 call.number("lambda"));
   };
   std::vector<NamedTensor> outputs{
       {"meta_loss", meta.meta_loss},
       {"driver_loss", driver_loss(net.difficulty(theta, accuracy), accuracy, target)},
       {"class_weights", weights},
-      {"grad.class_weights", meta.class_weights},
+      {"grad.class_weights", by_weights},
   };
   for (const auto& [name, tensor] : grad(objective, theta)) {
     outputs.emplace_back("grad.net." + name, tensor);

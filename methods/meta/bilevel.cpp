@@ -6,39 +6,60 @@
 namespace ek {
 namespace {
 
-// d meta / d w from the directional derivatives s_i = dl_i/dphi . v:  -lr/B sum of s_i over a class
-Tensor aggregate(const Tensor& slopes, const BilevelProblem& problem, std::int64_t classes) {
-  const Number factor = -problem.inner_lr / double(slopes.numel());
-  return ops::segment_sum(ops::affine(slopes, factor), problem.labels, classes);
+// D times a gradient-like direction. Segments end where parameters do (optimizer_segments).
+Params by_groups(const Params& direction, const std::vector<kernels::OptimSegment>& groups) {
+  Tensors scaled;
+  std::int64_t begin = 0;
+  auto group = groups.begin();
+  for (const Params::Entry& entry : direction) {
+    while (group != groups.end() && group->end <= begin) ++group;
+    require(group != groups.end(), "virtual step: no group covers parameter {}", entry.name);
+    const double factor = group->frozen ? 0 : group->lr_factor;
+    scaled.push_back(factor == 1 ? entry.tensor : ops::affine(entry.tensor, factor));
+    begin += entry.tensor.numel();
+  }
+  return direction.with(scaled);
 }
 
-// Spec 5.2 (c): the step is relative to |v|; larger ones cross ReLU kinks.
-Tensor probe_slopes(const BilevelProblem& problem, const Params& params, const Params& v) {
+bool is_uniform(const std::vector<kernels::OptimSegment>& groups) {
+  for (const kernels::OptimSegment& group : groups) {
+    if (group.frozen || group.lr_factor != 1) return false;
+  }
+  return true;
+}
+
+Params scaled_direction(const BilevelProblem& problem, const Params& direction) {
+  return is_uniform(problem.step.groups) ? direction : by_groups(direction, problem.step.groups);
+}
+
+Number rate(const BilevelProblem& problem) {
+  return problem.step.factor == 1 ? problem.step.lr : problem.step.lr * problem.step.factor;
+}
+
+// The probe's length is relative to |v|: larger ones cross ReLU kinks.
+Tensor probe_slopes(const BilevelProblem& problem, const Params& phi, const Params& v) {
   NoRecording off;
   const PhaseScope phase(Phase::forward);
   const double length = norm(v);
-  if (length == 0) return ops::affine(problem.train_losses(params).first, 0);
-  const double relative = params.dtype() == DType::float64 ? 1e-7 : 1e-3;
+  if (length == 0) return ops::affine(problem.train_losses(phi).first, 0);
+  const double relative = phi.dtype() == DType::float64 ? 1e-7 : 1e-3;
   const double eps = relative / length;
-  const Tensor up = problem.train_losses(add_scaled(params, eps, v)).first;
-  const Tensor down = problem.train_losses(add_scaled(params, -eps, v)).first;
+  const Tensor up = problem.train_losses(add_scaled(phi, eps, v)).first;
+  const Tensor down = problem.train_losses(add_scaled(phi, -eps, v)).first;
   return ops::affine(ops::sub(up, down), 0.5 / eps);
 }
 
-MetaGradient reverse_over_reverse(const BilevelProblem& problem, const Params& params,
-                                  const Tensor& class_weights) {
-  auto outer = [&](const Tensors& in) {
-    const Tensor cotangent = loss_cotangent(in[0], problem.labels);
-    auto weighted = [&](const Params& p) {
-      return ops::sum(ops::mul(problem.train_losses(p).first, cotangent));
+MetaGradient reverse_over_reverse(const BilevelProblem& problem, const Params& phi,
+                                  const Params& theta) {
+  const auto outer = [&](const Params& t) {
+    const auto inner = [&](const Params& p) {
+      return problem.inner.value(problem.train_losses(p).first, t);
     };
-    const Params gradient = grad(weighted, params);
-    return Tensors{problem.meta_loss(add_scaled(params, -problem.inner_lr, gradient))};
+    const Params gradient = grad(inner, phi);
+    return problem.meta_loss(add_scaled(phi, -rate(problem), scaled_direction(problem, gradient)));
   };
-  LinearMap map = linearize_tensors(outer, {class_weights});
-  const Tensor meta = map.outputs()[0];
-  const Tensor one = Tensor::full(meta.shape(), 1, meta.dtype(), meta.device());
-  return {meta, std::move(map).vjp({one})[0]};
+  auto [meta, gradient] = value_and_grad(outer, theta);
+  return {meta, gradient};
 }
 
 }  // namespace
@@ -65,35 +86,25 @@ std::string_view name_of(Estimator estimator) {
   return "?";
 }
 
-Tensor loss_cotangent(const Tensor& class_weights, const Tensor& labels) {
-  return ops::affine(ops::take(class_weights, labels), 1.0 / double(labels.numel()));
-}
-
-Params virtual_step(const BilevelProblem& problem, const Linearization<TrainOutputs>& train,
-                    const Params& params, const Tensor& class_weights) {
-  const Params gradient = train.vjp(loss_cotangent(class_weights, problem.labels));
-  return add_scaled(params, -problem.inner_lr, gradient);
+Params virtual_step(const BilevelProblem& problem, const Linearization<Params>& train,
+                    const Params& phi, const Tensor& cotangent) {
+  return add_scaled(phi, -rate(problem), scaled_direction(problem, train.vjp(cotangent)));
 }
 
 MetaGradient meta_gradient(Estimator estimator, const BilevelProblem& problem,
-                           const Linearization<TrainOutputs>& train, const Params& params,
-                           const Tensor& class_weights) {
-  require(class_weights.rank() == 1, "meta_gradient: class weights of shape {}, [C] expected",
-          class_weights.shape().str());
-  if (estimator == Estimator::reverse) {
-    return reverse_over_reverse(problem, params, class_weights);
-  }
-  const Params phi_hat = virtual_step(problem, train, params, class_weights);
-  const std::int64_t classes = class_weights.numel();
+                           const Linearization<Params>& train, const Params& phi,
+                           const Params& theta, const Tensor& cotangent) {
+  if (estimator == Estimator::reverse) return reverse_over_reverse(problem, phi, theta);
+  const Params phi_hat = virtual_step(problem, train, phi, cotangent);
   if (estimator == Estimator::detached) {
     NoRecording off;
-    const Tensor zero = Tensor::zeros({classes}, class_weights.dtype(), class_weights.device());
-    return {problem.meta_loss(phi_hat), zero};
+    return {problem.meta_loss(phi_hat), theta.zeros_like()};
   }
-  const auto [meta, v] = value_and_grad(problem.meta_loss, phi_hat);
+  const auto [meta, gradient] = value_and_grad(problem.meta_loss, phi_hat);
+  const Params v = scaled_direction(problem, gradient);
   const Tensor slopes =
-      estimator == Estimator::forward ? train.jvp(v) : probe_slopes(problem, params, v);
-  return {meta, aggregate(slopes, problem, classes), v, slopes};
+      estimator == Estimator::forward ? train.jvp(v) : probe_slopes(problem, phi, v);
+  return {meta, problem.inner.gradient(train.value(), theta, slopes, -rate(problem)), v, slopes};
 }
 
 }  // namespace ek

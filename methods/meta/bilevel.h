@@ -2,62 +2,67 @@
 #include <functional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "engine/autodiff/functional.h"
+#include "engine/training/optim.h"
 #include "engine/training/params.h"
+#include "methods/meta/inner_objective.h"
 
 namespace ek {
 
-// How the derivative of the meta loss with respect to the class weights is found (DESIGN 2.3, spec
-// methods-reweighting 5.2). All but `detached` are exact up to rounding.
+// How the derivative of the meta loss with respect to the outer parameters theta is found
+// (docs/meta-gradient.md). All but `detached` are exact up to rounding.
 enum class Estimator {
   forward,            // one tangent sweep over the recorded train batch
   reverse,            // reverse over reverse through the virtual step
   finite_difference,  // two probes of the train losses
-  detached,           // the weights count as constants: zero by definition
+  detached,           // theta counts as a constant of the virtual step: zero by definition
 };
 Estimator parse_estimator(std::string_view text);
 std::string_view name_of(Estimator estimator);
 
-// What the train batch's evaluation hands on beside its losses.
-struct TrainOutputs {
-  Params buffers;
-  Tensor logits;
-};
 // Per-sample, unweighted losses [B] of the train batch as a function of the classifier's
-// parameters.
-using TrainLosses = std::function<std::pair<Tensor, TrainOutputs>(const Params&)>;
+// parameters, and the running statistics after the pass.
+using TrainLosses = std::function<std::pair<Tensor, Params>(const Params&)>;
 // Scalar loss of the meta batch.
 using MetaLoss = std::function<Tensor(const Params&)>;
 
-// One virtual step phi_hat = phi - inner_lr * grad 1/B sum_i w[y_i] l_i(phi), judged by the meta
-// batch. (Momentum with an old buffer and weight decay would move phi_hat but not the derivative.)
+// phi_hat = phi - lr * factor * D g, where D multiplies each parameter by the factor of its group
+// and frozen ones by 0. (Momentum with an old buffer and weight decay would move phi_hat but not
+// the derivative.)
+struct VirtualStep {
+  Number lr = 0;  // may lie in the memory of the device
+  double factor = 1;
+  std::vector<kernels::OptimSegment> groups = {};  // of phi's flat order; none: 1 for all
+};
+
+// One virtual step on phi by the gradient of T(l(phi), theta), judged by the meta batch.
 struct BilevelProblem {
   TrainLosses train_losses;
   MetaLoss meta_loss;
-  Tensor labels;        // int64 [B]
-  Number inner_lr = 0;  // may lie in the memory of the device
+  InnerObjective inner;
+  VirtualStep step;
 };
 
 struct MetaGradient {
-  Tensor meta_loss;      // scalar
-  Tensor class_weights;  // d meta_loss / d w, [C]; exactly zero for classes not in the batch
+  Tensor meta_loss;  // scalar
+  Params outer;      // d meta_loss / d theta
   // What it was made of; empty where the estimator takes another way (reverse, detached).
-  Params at_virtual_step = {};  // v = d meta_loss / d phi at phi_hat
-  Tensor slopes = {};           // dl_i/dphi . v of the train batch's losses, [B]
+  Params at_virtual_step = {};  // v = D d meta_loss / d phi at phi_hat
+  Tensor slopes = {};           // s = J v, J = dl/dphi of the train batch, [B]
 };
 
-// The cotangent w[y_i] / B of the per-sample losses, [B].
-Tensor loss_cotangent(const Tensor& class_weights, const Tensor& labels);
+// phi_hat for the cotangent c = dT/dl [B] of the train losses; `train` is
+// linearize(problem.train_losses, phi).
+Params virtual_step(const BilevelProblem& problem, const Linearization<Params>& train,
+                    const Params& phi, const Tensor& cotangent);
 
-// phi_hat of the problem; `train` is linearize(problem.train_losses, params).
-Params virtual_step(const BilevelProblem& problem, const Linearization<TrainOutputs>& train,
-                    const Params& params, const Tensor& class_weights);
-
-// The meta-gradient at `class_weights` [C]. `train` is applied, not consumed: the real step can
-// reuse it. The running statistics of batch norm are outputs of train_losses and not touched here.
+// The meta-gradient at theta: d meta / d theta = -lr factor d/dtheta <s, c(l, theta)> with
+// c = dT/dl. `train` is applied, not consumed: the real step can reuse it. `cotangent` is
+// inner.cotangent(train.value(), theta).
 MetaGradient meta_gradient(Estimator estimator, const BilevelProblem& problem,
-                           const Linearization<TrainOutputs>& train, const Params& params,
-                           const Tensor& class_weights);
+                           const Linearization<Params>& train, const Params& phi,
+                           const Params& theta, const Tensor& cotangent);
 
 }  // namespace ek

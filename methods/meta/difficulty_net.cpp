@@ -1,302 +1,127 @@
-// Difficulty-Net (Algorithm 1 of the paper; spec methods-reweighting 6): a small network turns the
+// Difficulty-Net (Algorithm 1 of the paper; docs/meta-gradient.md): a small network turns the
 // classes' accuracies into class weights and is trained by the meta-gradient of a virtual step.
 #include "models/difficulty_net.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 
-#include "engine/autodiff/functional.h"
 #include "engine/ops.h"
 #include "engine/tensor/random.h"
 #include "methods/entries.h"
 #include "methods/losses/loss.h"
-#include "methods/meta/bilevel.h"
+#include "methods/meta/accuracy_refresh.h"
+#include "methods/meta/bilevel_method.h"
 
 namespace ek {
 namespace {
 
-class DifficultyNetMethod final : public Method {
+class DifficultyNetMethod final : public BilevelMethod {
  public:
   explicit DifficultyNetMethod(const MethodSetup& setup)
-      : model_(setup.model),
-        loss_(
-            Loss::from_recipe(setup.recipe, setup.split.class_counts, master_dtype(setup.precision))
-                .to(setup.device)),
+      : BilevelMethod(setup, parse_estimator(setup.recipe.text("method.estimator")), "net"),
+        loss_(training_loss(setup)),
         net_(std::int64_t(setup.split.class_counts.size()), setup.recipe.flag("method.bias")),
-        theta_(net_.init(setup.seed, master_dtype(setup.precision)).to(setup.device)),
-        adam_(setup.recipe.meta_optimizer()),
-        adam_segments_(
-            optimizer_segments(theta_, setup.recipe.number("meta_optim.weight_decay"), {})),
-        meta_lr_(setup.recipe.number("meta_optim.lr")),
-        estimator_(parse_estimator(setup.recipe.text("method.estimator"))),
         lambda_(setup.recipe.number("method.lambda")),
         target_(parse_driver_target(setup.recipe.text("method.driver_target"))),
-        refresh_(parse_refresh(setup.recipe.text("method.accuracy_refresh"))),
-        meta_batch_(setup.recipe.integer("method.meta_batch")),
-        sampler_(setup.recipe.text("data.sampler")),
-        accuracy_(Tensor::zeros({net_.inputs()}, master_dtype(setup.precision), setup.device)) {
+        refresh_(setup.recipe.text("method.accuracy_refresh")) {
     require(
         loss_.normalizer() == Normalizer::mean_batch && !loss_.class_weights(),
         "method difficulty-net: it weights the classes itself, so loss.name must carry no class "
         "weights and loss.normalizer must be mean_batch");
-    require(
-        setup.recipe.groups().empty(),
-        "method difficulty-net: its virtual step takes one learning rate for all parameters, so "
-        "optim.groups must be empty");
-    const bool coarse = setup.precision == Precision::bf16 || setup.precision == Precision::tf32;
-    require(estimator_ != Estimator::finite_difference || !coarse,
-            "method difficulty-net: estimator finite-difference cannot run in {}, whose rounding "
-            "swallows its probes; forward, reverse and detached can",
-            name_of(setup.precision));
     require(!setup.split.meta_index.empty(),
             "method difficulty-net: it needs a held-out meta set, data.meta_per_class is 0");
+    needs_.streams = {{.name = "train"}, meta_stream(setup.recipe.integer("method.meta_batch"))};
+    needs_.parts = {trained(setup.model, optimizer_of(setup.recipe), setup.recipe.groups()),
+                    {.name = "net",
+                     .params = net_.parameters(),
+                     .start = FromSeed{DifficultyNet::init_view},
+                     .motion = Learns{meta_optimizer_of(setup.recipe)},
+                     .at_inference = false},
+                    table("class_accuracy", {net_.inputs()})};
   }
 
-  Streams streams() const override {
-    return {.train_sampler = sampler_, .meta_batch = meta_batch_};
+  MethodNeeds needs() const override { return needs_; }
+
+  bool pauses_before(const StepStart& start) const override { return refresh_.is_due(start); }
+  void between(State& state, const StepStart&, Host& host) const override {
+    state.write("class_accuracy", Tensor::from(host.class_accuracy(), {net_.inputs()}));
   }
 
-  // Class accuracies are measured anew. Before the first epoch nothing is known: they start at
-  // zero, as published.
-  bool has_work_before(const StepStart& start) const override {
-    if (refresh_ == 0) return start.first_of_epoch && start.epoch > 0;
-    return start.step > 0 && start.step % refresh_ == 0;
+  Outputs infer(const State& state, const Tensor& images) const override {
+    return predict_model(model(), state, images);
   }
 
-  void work_before(const StepStart&, const ClassAccuracy& class_accuracy) override {
-    set_accuracy(Tensor::from(class_accuracy(), accuracy_.shape()));
-  }
-
-  std::string why_not_captured() const override {
-    if (estimator_ != Estimator::finite_difference) return "";
-    return "estimator finite-difference reads the length of its direction on the host";
-  }
-
-  StepReport step(TrainState& state, const StepContext& context) override {
-    const BilevelProblem problem = make_problem(state, context);
-    auto train = linearize(problem.train_losses, state.params);  // forward on the train batch
-
-    StepReport report;
-    const DifficultyPass now = net_.pass(theta_, accuracy_);
-    const MetaGradient meta =
-        meta_direction(problem, train, state.params, now.class_weights, report);
-    update_net(now, meta, context.steps_before);  // Eq. 10
-
-    const Tensor weights = net_.pass(theta_, accuracy_).class_weights;
-    const Tensor cotangent = loss_cotangent(weights, context.train.labels);
-    const Tensor loss = ops::sum(ops::mul(train.value(), cotangent));
-    const Params buffers = train.aux().buffers;
-    context.apply(std::move(train).vjp(cotangent));  // Eq. 11: backward only
-    update_buffers(state, buffers);
-
-    report.insert(report.begin(), {"loss", number(loss)});
-    report.push_back({"meta_gradient_norm", [g = meta.class_weights] { return length(g); }});
-    report.push_back({"class_weight_min", [weights] { return range(weights).first; }});
-    report.push_back({"class_weight_max", [weights] { return range(weights).second; }});
-    return report;
-  }
-
-  Tensor inference_logits(const TrainState& state, const Tensor& images) const override {
-    return model_.forward(state.params, state.buffers, images, Mode::eval).logits;
-  }
-
-  NamedState state() const override {
-    NamedState named;
-    for (const auto& [name, tensor] : theta_) named.emplace_back("net." + name, tensor);
-    for (const auto& [name, tensor] : adam_.state())
-      named.emplace_back("meta_optim." + name, tensor);
-    named.emplace_back("class_accuracy", accuracy_);
-    return named;
-  }
-
-  void load_state(const NamedState& named) override {
-    const NamedState net = with_prefix(named, "net.");
-    std::vector<Params::Entry> entries;
-    for (const auto& [name, tensor] : net) entries.push_back({name, tensor});
-    const Params theta(std::move(entries));
-    require_same_structure(theta_, theta, "method difficulty-net: stored state");
-    theta_ = theta.to(theta_.dtype()).to(accuracy_.device());
-    adam_.load_state(with_prefix(named, "meta_optim."), theta_);
-    const NamedState accuracy = with_prefix(named, "class_accuracy");
-    require(accuracy.size() == 1 && accuracy[0].second.shape() == accuracy_.shape(),
-            "method difficulty-net: the stored state lacks class_accuracy {}",
-            accuracy_.shape().str());
-    set_accuracy(accuracy[0].second);
-  }
-
-  std::vector<std::pair<std::string, std::vector<double>>> class_figures() const override {
-    const Tensor difficulty = net_.difficulty(theta_, accuracy_);
+  std::vector<Figure> figures(const State& state) const override {
+    const Tensor difficulty = net_.difficulty(state.params("net"), accuracy(state));
     return {{"class_weight", class_weights(difficulty).to_vector()},
             {"difficulty", difficulty.to_vector()},
-            {"class_accuracy", accuracy_.to_vector()}};
+            {"class_accuracy", accuracy(state).to_vector()}};
   }
 
-  Audit audit(const TrainState& state, const StepContext& context) const override;
-  std::vector<Derivative> derivatives(const TrainState& state,
-                                      const StepContext& context) const override;
+ protected:
+  Tensor losses(Weights& weights, const Step& step) const override {
+    const Batch& batch = step["train"];
+    return loss_.per_sample(model().forward(weights, batch.images()).logits(), batch.labels);
+  }
+  Tensor meta_loss(Weights& weights, const Step& step) const override {
+    const Batch& batch = step["meta"];
+    const Tensor logits = model().forward(weights, batch.images()).logits();
+    return ops::mean(Loss::cross_entropy().per_sample(logits, batch.labels));
+  }
+  InnerObjective inner(const State&, const Step& step) const override {
+    return class_weighted_mean(step["train"].labels);
+  }
+  Tensor regulariser(const Params& theta, const State& state) const override {
+    if (lambda_ == 0) return {};
+    return ops::affine(
+        driver_loss(net_.difficulty(theta, accuracy(state)), accuracy(state), target_), lambda_);
+  }
+  std::string regulariser_name() const override { return "driver loss"; }
+
+  Params seen(const Params& theta, const State& state) const override {
+    return as_class_weights(class_weights(net_.difficulty(theta, accuracy(state))));
+  }
+  std::string seen_name() const override { return "class weights"; }
+
+  // Both ways through the net as whole kernels (models/difficulty_pass.cpp).
+  Seen see(const State& state) const override {
+    auto pass =
+        std::make_shared<const DifficultyPass>(net_.pass(state.params("net"), accuracy(state)));
+    return {as_class_weights(pass->class_weights), pass};
+  }
+  Params pulled_back(const State& state, const Seen& seen,
+                     const Params& seen_gradient) const override {
+    return net_.gradient(state.params("net"), accuracy(state),
+                         *static_cast<const DifficultyPass*>(seen.kept.get()),
+                         seen_gradient["class_weights"], target_, lambda_);
+  }
+
+  // Before the first refresh all accuracies are zero and the driver is blind; any others will do.
+  void prepare_audit(State& state) const override {
+    std::vector<double> any;
+    for (std::int64_t c = 0; c < net_.inputs(); ++c) {
+      any.push_back(0.1 + 0.8 * RandomStream(0, Purpose::test).uniform(std::uint64_t(c)));
+    }
+    state.write("class_accuracy", Tensor::from(any, {net_.inputs()}));
+  }
+
+  void add_numbers(Report& report, const Params& after) const override {
+    const auto range = [weights = after["class_weights"]] {
+      return std::ranges::minmax(weights.to_vector());
+    };
+    report.numbers.emplace_back("class_weight_min", [range] { return range().min; });
+    report.numbers.emplace_back("class_weight_max", [range] { return range().max; });
+  }
 
  private:
-  BilevelProblem make_problem(const TrainState& state, const StepContext& context) const {
-    require(context.meta != nullptr, "method difficulty-net: a step without a meta batch");
-    auto train_losses = [this, &state, &batch = context.train](const Params& p) {
-      ModelOutput out = model_.forward(p, state.buffers, batch.images, Mode::train);
-      return std::pair(loss_.per_sample(out.logits, batch.labels),
-                       TrainOutputs{out.buffers, out.logits});
-    };
-    auto meta_loss = [this, &state, &batch = *context.meta](const Params& p) {
-      const Tensor logits = model_.forward(p, state.buffers, batch.images, Mode::train).logits;
-      return ops::mean(Loss::cross_entropy().per_sample(logits, batch.labels));
-    };
-    return {train_losses, meta_loss, context.train.labels, context.learning_rate};
-  }
+  static const Tensor& accuracy(const State& state) { return state.tensor("class_accuracy"); }
 
-  // What arrives at the weights from the meta batch. A detached run skips both passes: they would
-  // change no parameter.
-  MetaGradient meta_direction(const BilevelProblem& problem,
-                              const Linearization<TrainOutputs>& train, const Params& params,
-                              const Tensor& weights, StepReport& report) const {
-    if (estimator_ == Estimator::detached) {
-      return {{}, Tensor::zeros(accuracy_.shape(), accuracy_.dtype(), accuracy_.device())};
-    }
-    MetaGradient meta = meta_gradient(estimator_, problem, train, params, weights);
-    report.push_back({"meta_loss", number(meta.meta_loss)});
-    return meta;
-  }
-
-  // One Adam step in every step of the run, from the first on: `steps_before` is Adam's count too.
-  void update_net(const DifficultyPass& now, const MetaGradient& meta, const Tensor& steps_before) {
-    const Params gradient =
-        net_.gradient(theta_, accuracy_, now, meta.class_weights, target_, lambda_);
-    adam_.step(theta_, gradient, meta_lr_, adam_segments_, steps_before);
-  }
-
-  Tensor net_objective(const Params& theta, const MetaGradient& meta) const {
-    return difficulty_objective(net_.difficulty(theta, accuracy_), accuracy_, meta.class_weights,
-                                target_, lambda_);
-  }
-
-  // In place: captured steps read it there.
-  void set_accuracy(const Tensor& accuracy) {
-    Params mine({{"class_accuracy", accuracy_}});
-    assign(mine,
-           Params({{"class_accuracy", accuracy.to(accuracy_.dtype())}}).to(accuracy_.device()));
-  }
-
-  // "epoch" is 0, "iterations:N" is N.
-  static std::int64_t parse_refresh(const std::string& text) {
-    if (text == "epoch") return 0;
-    constexpr std::string_view prefix = "iterations:";
-    std::int64_t every = 0;
-    if (text.starts_with(prefix)) {
-      const char* begin = text.data() + prefix.size();
-      const char* end = text.data() + text.size();
-      if (std::from_chars(begin, end, every).ptr != end) every = 0;
-    }
-    require(every > 0, "method.accuracy_refresh '{}': expected epoch or iterations:N", text);
-    return every;
-  }
-
-  static double length(const Tensor& x) { return std::sqrt(ops::sum(ops::square(x)).item()); }
-  static std::pair<double, double> range(const Tensor& x) {
-    const std::vector<double> values = x.to_vector();
-    const auto [low, high] = std::ranges::minmax(values);
-    return {low, high};
-  }
-
-  const Model& model_;
   Loss loss_;
   DifficultyNet net_;
-  Params theta_;
-  Adam adam_;
-  std::vector<kernels::OptimSegment> adam_segments_;
-  double meta_lr_;
-  Estimator estimator_;
   double lambda_;
   DriverTarget target_;
-  std::int64_t refresh_, meta_batch_;
-  std::string sampler_;
-  Tensor accuracy_;  // [C], of the validation (= meta) set
+  AccuracyRefresh refresh_;
+  MethodNeeds needs_;
 };
-
-// Each path on its own, so that a cut one cannot hide behind the other.
-Audit DifficultyNetMethod::audit(const TrainState& state, const StepContext& context) const {
-  DifficultyNetMethod probe = *this;
-  // Before the first refresh all accuracies are zero and the driver is blind; any others will do.
-  std::vector<double> accuracy;
-  for (std::int64_t c = 0; c < net_.inputs(); ++c) {
-    accuracy.push_back(0.1 + 0.8 * RandomStream(0, Purpose::test).uniform(std::uint64_t(c)));
-  }
-  probe.accuracy_ = Tensor::from(accuracy, {net_.inputs()}).to(accuracy_.device());
-
-  const BilevelProblem problem = make_problem(state, context);
-  const auto train = linearize(problem.train_losses, state.params);
-  auto weights_of = [&](const Params& theta) {
-    return class_weights(net_.difficulty(theta, probe.accuracy_));
-  };
-  auto meta_of_weights = [&](const Tensor& weights) {
-    return problem.meta_loss(virtual_step(problem, train, state.params, weights)).item();
-  };
-  auto driver_of = [&](const Params& theta) {
-    return ops::affine(
-        driver_loss(net_.difficulty(theta, probe.accuracy_), probe.accuracy_, target_), lambda_);
-  };
-
-  const Tensor weights = weights_of(theta_);
-  const MetaGradient meta = meta_gradient(estimator_, problem, train, state.params, weights);
-  const bool detached = estimator_ == Estimator::detached;
-  const Params weight_params({{"class_weights", weights}});
-  const Params meta_theta = grad(
-      [&](const Params& theta) {
-        return ops::sum(ops::mul(weights_of(theta), meta.class_weights));
-      },
-      theta_);
-  const Params total =
-      grad([&](const Params& theta) { return probe.net_objective(theta, meta); }, theta_);
-
-  Audit audit;
-  audit.lines.push_back(audit_path(
-      "meta loss -> class weights",
-      [&](const Params& w) { return meta_of_weights(w["class_weights"]); }, weight_params,
-      Params({{"class_weights", meta.class_weights}}), detached));
-  audit.lines.push_back(audit_path(
-      "meta loss -> Difficulty-Net",
-      [&](const Params& theta) { return meta_of_weights(weights_of(theta)); }, theta_, meta_theta,
-      detached));
-  audit.lines.push_back(audit_path(
-      "driver loss -> Difficulty-Net", [&](const Params& theta) { return driver_of(theta).item(); },
-      theta_, grad(driver_of, theta_), lambda_ == 0));
-  if (!detached) {
-    audit.lines.push_back(audit_path(
-        "both -> Difficulty-Net",
-        [&](const Params& theta) {
-          return meta_of_weights(weights_of(theta)) + driver_of(theta).item();
-        },
-        theta_, total));
-  }
-  return audit;
-}
-
-// All of them at the present class weights; the step's own gradient comes after the net's update.
-std::vector<Derivative> DifficultyNetMethod::derivatives(const TrainState& state,
-                                                         const StepContext& context) const {
-  const BilevelProblem problem = make_problem(state, context);
-  const auto train = linearize(problem.train_losses, state.params);
-  const Tensor weights = class_weights(net_.difficulty(theta_, accuracy_));
-  std::vector<Derivative> out;
-  out.push_back({"training gradient", train.vjp(loss_cotangent(weights, problem.labels))});
-  if (estimator_ == Estimator::detached) return out;
-
-  const MetaGradient meta = meta_gradient(estimator_, problem, train, state.params, weights);
-  if (!meta.at_virtual_step.empty()) {
-    out.push_back({"v, meta loss at the virtual step", meta.at_virtual_step});
-  }
-  if (meta.slopes) {
-    out.push_back({"slopes of the train losses along v", Params({{"per image", meta.slopes}})});
-  }
-  out.push_back({"meta-gradient", Params({{"class weights", meta.class_weights}}), true});
-  return out;
-}
 
 }  // namespace
 
@@ -324,7 +149,7 @@ MethodEntry difficulty_net_entry() {
                         {"data",
                          {{"meta_per_class", 25}, {"subset", "first"}, {"last_batch", "keep"}}}},
           .needs_meta = true,
-          .make = [](const MethodSetup& setup) -> std::unique_ptr<Method> {
+          .make = [](const MethodSetup& setup) -> std::unique_ptr<const Method> {
             return std::make_unique<DifficultyNetMethod>(setup);
           }};
 }

@@ -17,6 +17,7 @@ struct Declared {
 
 struct Catalogue {
   std::vector<Declared> methods, losses;
+  std::vector<std::string> normalizers;  // of weighted losses
 };
 
 // All that there is. Recipes lie below the methods that they name, so methods/registry.cpp, which

@@ -3,6 +3,7 @@
 
 #include "data/pipelines.h"
 #include "data/sampler.h"
+#include "engine/io/strict_json.h"
 #include "engine/io/text.h"
 #include "methods/recipes/catalogue.h"
 #include "models/registry.h"
@@ -77,7 +78,7 @@ std::vector<KeySpec> model_keys() {
 
       {"loss.name", "cross-entropy", "the training loss", names_of(catalogue().losses)},
       {"loss.normalizer", "mean_batch", "how weighted losses become one number",
-       normalizer_names()},
+       catalogue().normalizers},
   };
 }
 

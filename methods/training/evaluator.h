@@ -5,19 +5,19 @@
 #include <vector>
 
 #include "methods/evaluation/resident_predictor.h"
-#include "methods/training/task.h"
+#include "methods/training/experiment.h"
 
 namespace ek {
 
-// Predictions with the state that a task trains, between its steps. On a device the images lie in
-// its memory, and with `in_graphs` whole chunks are replays (ResidentPredictor), of a graph per
-// image set, all in the same memory.
+// Predictions with the state that an experiment trains, between its steps. On a device the images
+// lie in its memory, and with `in_graphs` whole chunks are replays (ResidentPredictor), of a graph
+// per image set, all in the same memory.
 class Evaluator {
  public:
   // Both outlive it. On a device nobody replaces the tensors of `state`: they change in place.
-  // `train` are the resident images of task.source.train; empty on the cpu. No `chunk`: that of
-  // task.predict_options().
-  Evaluator(const Task& task, const TrainState& state, ResidentImages train, bool in_graphs,
+  // `train` are the resident images of experiment.source.train; empty on the cpu. No `chunk`: that
+  // of experiment.predict_options().
+  Evaluator(const Experiment& experiment, const State& state, ResidentImages train, bool in_graphs,
             std::optional<std::int64_t> chunk = {});
 
   // Logits and labels of records of the training or the test images; ek::predict has the rest.
@@ -32,7 +32,7 @@ class Evaluator {
   Predictions predict(const ImageSet& set, std::optional<ResidentPredictor>& on_device,
                       std::span<const std::int64_t> records);
 
-  const Task& task_;
+  const Experiment& experiment_;
   FeatureFunction model_;
   std::optional<GraphMemory> graphs_;
   PredictOptions options_;

@@ -1,7 +1,10 @@
-#include "methods/training/task.h"
+#include "methods/training/experiment.h"
+
+#include <utility>
 
 #include "data/pipelines.h"
-#include "methods/training/checkpoint_model.h"
+#include "engine/tensor/random.h"
+#include "methods/training/checkpoint.h"
 #include "models/registry.h"
 
 namespace ek {
@@ -35,97 +38,113 @@ std::unique_ptr<const Model> model_for(const Recipe& recipe, std::int64_t data_c
                     recipe.number("model.cosine_scale"), float_products(precision));
 }
 
-StreamSpec train_stream_for(const Task& task, std::int64_t batch_size) {
-  const Recipe& recipe = task.recipe;
-  const ImageSet& images = task.source.train;
-  const Streams streams = task.method->streams();
-  const std::uint64_t seed = std::uint64_t(recipe.integer("seed"));
-  StreamSpec spec;
-  spec.images = &images;
-  spec.subset = task.split.train_index;
-  spec.sampler = make_sampler(streams.train_sampler, labels_of(images, spec.subset),
-                              task.source.num_classes(), seed);
-  spec.batch_size = batch_size > 0 ? batch_size : recipe.integer("batch_size");
-  spec.last_batch = recipe.text("data.last_batch");
-  spec.augment = pipeline_spec(recipe.text("data.augment"), recipe.text("data.normalize"),
-                               images.height, images.width);
-  spec.seed = seed;
-  spec.views = streams.train_views;
-  spec.dtype = activation_dtype(task.precision);
-  spec.device = task.device;
-  return spec;
+// Streams beside the first one draw their own random numbers, also from the same records.
+std::uint64_t seed_of_stream(std::uint64_t seed, const StreamDecl& decl, std::size_t index) {
+  if (index == 0 || decl.from == Records::held_out) return seed;
+  const auto block = RandomStream(seed, Purpose::sampler, 0, std::uint32_t(index)).block(0);
+  return std::uint64_t(block[0]) << 32 | block[1];
 }
 
-// Evaluation transform, reshuffled when exhausted, a fresh pass every training epoch (spec
-// methods-reweighting 6.3).
-StreamSpec meta_stream_for(const Task& task, std::int64_t meta_batch) {
-  StreamSpec spec = task.train_stream;
-  spec.subset = task.split.meta_index;
-  spec.sampler =
-      shuffled_sampler(std::int64_t(spec.subset.size()), spec.seed, Purpose::meta_shuffle);
-  spec.batch_size = meta_batch;
-  spec.augment = task.eval_transform;
-  spec.purpose = Purpose::meta_augment;
-  spec.views = 1;
-  spec.restart_with = task.plan;
-  return spec;
+kernels::AugmentSpec pipeline_of(const Recipe& recipe, const std::string& view,
+                                 const ImageSet& images) {
+  const std::string own = recipe.text("data.augment"), normalize = recipe.text("data.normalize");
+  if (view == "eval") return eval_spec(own, normalize, images.height, images.width);
+  return pipeline_spec(view.empty() ? own : view, normalize, images.height, images.width);
 }
 
 }  // namespace
 
-Task::Task(const Recipe& recipe_, const std::string& data, Precision precision_, Device device_,
-           std::int64_t batch_size, std::int64_t meta_batch)
+StreamSpec Experiment::stream_spec(std::size_t index, std::int64_t tiny) const {
+  const StreamDecl& decl = needs.streams[index];
+  const bool held_out = decl.from == Records::held_out;
+  const std::uint64_t seed = seed_of_stream(std::uint64_t(recipe.integer("seed")), decl, index);
+  StreamSpec spec;
+  spec.images = &source.train;
+  spec.subset = held_out ? split.meta_index : split.train_index;
+  require(!spec.subset.empty(), "stream {}: no images are {}", decl.name,
+          held_out ? "held out (data.meta_per_class)" : "in the training split");
+  const std::string sampler = decl.sampler.empty() ? recipe.text("data.sampler") : decl.sampler;
+  spec.sampler =
+      held_out && sampler == "shuffled"
+          ? shuffled_sampler(std::int64_t(spec.subset.size()), seed, Purpose::meta_shuffle)
+          : make_sampler(sampler, labels_of(source.train, spec.subset), source.num_classes(), seed);
+  spec.batch_size = tiny > 0              ? tiny
+                    : decl.batch_size > 0 ? decl.batch_size
+                                          : recipe.integer("batch_size");
+  spec.last_batch = recipe.text("data.last_batch");
+  spec.views.clear();
+  for (const std::string& view : decl.views) {
+    spec.views.push_back(pipeline_of(recipe, view, source.train));
+  }
+  spec.seed = seed;
+  if (held_out) spec.purpose = Purpose::meta_augment;
+  spec.dtype = activation_dtype(precision);
+  spec.device = device;
+  if (decl.restarts_with_epoch) {
+    require(index > 0,
+            "stream {}: the first stream decides how long an epoch is, so it cannot "
+            "restart with one",
+            decl.name);
+    spec.restart_with = batch_plan(streams[0].spec);
+  }
+  return spec;
+}
+
+Experiment::Experiment(const Recipe& recipe_, const std::string& data, Precision precision_,
+                       Device device_, Inputs inputs_, std::int64_t tiny)
     : recipe(recipe_),
       source(load_source(data)),  // seed 0 of synthetic data, so that runs of all seeds compare
       split(make_split(source.train, source.num_classes(), recipe.split())),
       precision(precision_),
       device(device_),
+      inputs(std::move(inputs_)),
       model(model_for(recipe, source.num_classes(), precision)),
-      method(make_method()),
-      train_stream(train_stream_for(*this, batch_size)),
+      method(find_method(recipe.text("method.name"))
+                 .make({recipe, *model, split, precision, std::uint64_t(recipe.integer("seed")),
+                        device, inputs})),
+      needs(method->needs()),
       eval_transform(eval_spec(recipe.text("data.augment"), recipe.text("data.normalize"),
                                source.train.height, source.train.width)),
       evaluation(evaluation_for(recipe)),
       schedule(recipe.schedule()),
-      plan(batch_plan(train_stream)) {
+      plan(1, 1, LastBatch::wrap) {
   require(precision != Precision::tf32 || device != Device{},
           "precision tf32: it is for the devices cuda and simt, the cpu has float32");
-  const std::int64_t wanted = method->streams().meta_batch;
-  has_meta = wanted > 0;
-  if (has_meta) meta_stream = meta_stream_for(*this, meta_batch > 0 ? meta_batch : wanted);
+  require(!needs.streams.empty(), "method {}: it declares no stream", recipe.text("method.name"));
+  for (std::size_t i = 0; i < needs.streams.size(); ++i) {
+    streams.push_back({needs.streams[i].name, stream_spec(i, tiny)});
+  }
+  plan = batch_plan(streams[0].spec);
 }
 
-std::unique_ptr<Method> Task::make_method() const {
-  const std::uint64_t seed = std::uint64_t(recipe.integer("seed"));
-  return find_method(recipe.text("method.name"))
-      .make({recipe, *model, split, precision, seed, device});
-}
-
-double Task::learning_rate(std::int64_t step) const {
+double Experiment::learning_rate(std::int64_t step) const {
   const bool epochs = schedule.unit == ScheduleSpec::Unit::epoch;
   return ek::learning_rate(schedule, epochs ? plan.step(step).epoch : step);
 }
 
-std::int64_t Task::total_steps() const {
+std::int64_t Experiment::total_steps() const {
   const bool epochs = schedule.unit == ScheduleSpec::Unit::epoch;
   return epochs ? plan.first_step_of_epoch(schedule.length) : schedule.length;
 }
 
-TrainState Task::initial_state(const std::string& init) const {
-  const DType dtype = master_dtype(precision);
-  const std::string file = init.empty() ? recipe.text("model.init") : init;
-  if (!file.empty()) {
-    return load_model_tensors(read_safetensors(file), *model, dtype, file).to(device);
-  }
-  const std::uint64_t seed = std::uint64_t(recipe.integer("seed"));
-  return {model->init(seed, dtype).to(device), model->initial_buffers(dtype).to(device)};
+StepStart Experiment::start_of(std::int64_t step) const {
+  const StepDraw draw = plan.step(step);
+  return {step, draw.epoch, draw.first_of_epoch};
 }
 
-PredictOptions Task::predict_options() const {
+State Experiment::initial_state(const std::string& init) const {
+  State state(needs.parts, std::uint64_t(recipe.integer("seed")), master_dtype(precision), device,
+              inputs);
+  const std::string file = init.empty() ? recipe.text("model.init") : init;
+  if (!file.empty()) load_model(state, read_safetensors(file), *model, file);
+  return state;
+}
+
+PredictOptions Experiment::predict_options() const {
   return {.chunk = default_chunk(device), .dtype = activation_dtype(precision), .device = device};
 }
 
-std::vector<double> Task::class_accuracy(const Predictions& predictions) const {
+std::vector<double> Experiment::class_accuracy(const Predictions& predictions) const {
   std::vector<double> accuracy;
   const Metrics metrics = compute_metrics(predictions, split.class_counts);
   for (const auto& recall : metrics.per_class_recall) accuracy.push_back(recall.value_or(0));

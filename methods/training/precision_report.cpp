@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "engine/tensor/random.h"
-#include "methods/training/task.h"
+#include "methods/training/session.h"
 
 namespace ek {
 namespace {
@@ -50,15 +50,9 @@ Params moved_by_rounding(const Params& params, double unit) {
   return moved;
 }
 
-// What the task's method differentiates at its first step.
-std::vector<Derivative> first_derivatives(const Task& task, const TrainState& state) {
-  const Batch batch = make_batch(task.train_stream, 0);
-  const Batch meta = task.has_meta ? make_batch(task.meta_stream, 0) : Batch{};
-  const StepContext context{.learning_rate = task.learning_rate(0),
-                            .train = batch,
-                            .meta = task.has_meta ? &meta : nullptr,
-                            .apply = {}};
-  return task.method->derivatives(state, context);
+// What the experiment's method differentiates at its first step.
+std::vector<Derivative> first_derivatives(const Experiment& experiment, const State& state) {
+  return experiment.method->derivatives(state, make_step(experiment, 0));
 }
 
 }  // namespace
@@ -111,9 +105,12 @@ std::string PrecisionReport::fault() const {
 }
 
 std::string PrecisionReport::table() const {
+  std::vector<std::string> batches;
+  for (const auto& [stream, count] : images) {
+    batches.push_back(fmt::format("{} images of {}", count, stream));
+  }
   std::string text =
-      fmt::format("{} against float64, {} images{}\n", name_of(precision), images,
-                  meta_images > 0 ? fmt::format(" and {} of the meta set", meta_images) : "");
+      fmt::format("{} against float64, {}\n", name_of(precision), fmt::join(batches, ", "));
   std::size_t width = 10;
   for (const PrecisionLine& line : lines) {
     width = std::max(width, line.tensor.empty() ? line.derivative.size() : line.tensor.size() + 2);
@@ -130,23 +127,22 @@ std::string PrecisionReport::table() const {
 }
 
 PrecisionReport precision_report(const Recipe& recipe, const TrainOptions& options) {
-  const Task measured(recipe, options.data, options.precision, options.device);
-  const Task reference(recipe, options.data, Precision::float64);
+  const Experiment measured(recipe, options.data, options.precision, options.device);
+  const Experiment reference(recipe, options.data, Precision::float64);
   // The same numbers on both sides: what is compared is arithmetic, not rounded starting points.
-  const TrainState state = measured.initial_state(options.init);
-  const TrainState here = state.to(Device{});
-  const TrainState exact{here.params.to(DType::float64), here.buffers.to(DType::float64)};
-  reference.method->load_state(measured.method->state());
+  const State state = measured.initial_state(options.init);
+  const State exact = state.to(DType::float64, Device{});
 
   PrecisionReport report;
   report.precision = options.precision;
-  report.images = measured.train_stream.batch_size;
-  report.meta_images = measured.has_meta ? measured.meta_stream.batch_size : 0;
+  for (const NamedStream& stream : measured.streams) {
+    report.images.emplace_back(stream.name, stream.spec.batch_size);
+  }
   const std::vector<Derivative> wanted = first_derivatives(reference, exact);
   report.lines = compare_derivatives(wanted, first_derivatives(measured, state));
-  const Params moved = moved_by_rounding(exact.params, unit_roundoff(options.precision));
-  const auto sensitivity =
-      compare_derivatives(wanted, first_derivatives(reference, {moved, exact.buffers}));
+  State moved = exact.to(DType::float64, Device{});
+  moved.write("model", moved_by_rounding(exact.params("model"), unit_roundoff(options.precision)));
+  const auto sensitivity = compare_derivatives(wanted, first_derivatives(reference, moved));
   for (std::size_t i = 0; i < sensitivity.size(); ++i) {
     report.lines[i].sensitivity = sensitivity[i].error;
   }

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/tensor/precision.h"
@@ -26,8 +27,8 @@ struct PrecisionLine {
 // How far a precision's derivatives are from those of float64 on one batch.
 struct PrecisionReport {
   Precision precision = Precision::float32;
-  std::int64_t images = 0, meta_images = 0;  // of the batches
-  std::vector<PrecisionLine> lines;          // for each derivative the whole first
+  std::vector<std::pair<std::string, std::int64_t>> images;  // of each stream's batch
+  std::vector<PrecisionLine> lines;                          // for each derivative the whole first
 
   // Every error is a number, and the bounded ones are within the bound.
   bool passed() const;

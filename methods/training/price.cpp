@@ -6,7 +6,8 @@
 
 #include "engine/autodiff/tape.h"
 #include "methods/evaluation/predict.h"
-#include "methods/training/checkpoint_model.h"
+#include "methods/training/checkpoint.h"
+#include "methods/training/session.h"
 
 namespace ek {
 namespace {
@@ -16,7 +17,13 @@ using Events = std::vector<AllocationTrace::Event>;
 constexpr int steps_part = 1;
 constexpr std::int64_t small = 16, large = 32;  // images of a trial
 
-constexpr std::array axes{&StepSizes::batch, &StepSizes::meta_batch, &StepSizes::eval_images};
+// The sizes of all kinds, one after the other.
+std::vector<std::int64_t*> axes_of(StepSizes& sizes) {
+  std::vector<std::int64_t*> axes;
+  for (std::int64_t& batch : sizes.batches) axes.push_back(&batch);
+  axes.push_back(&sizes.eval_images);
+  return axes;
+}
 
 Events events_of(const PriceTrial& trial, const StepSizes& sizes, Device device) {
   AllocationTrace trace(device);
@@ -62,45 +69,27 @@ MemoryPeak extrapolated_peaks(const Events& base, const std::vector<Slope>& slop
 
 // Two steps, since the first one makes the optimiser's state; then, while the batches are still
 // there, an evaluation and what a checkpoint is made of.
-void try_training(const Task& task, const StepSizes& sizes, AllocationTrace& trace) {
-  TrainState state = task.initial_state();
-  const auto method = task.make_method();
-  Sgd optimizer(task.recipe.optimizer());
-  const auto segments = optimizer_segments(state.params, task.recipe.number("optim.weight_decay"),
-                                           task.recipe.groups());
-  StreamSpec train_stream = task.train_stream, meta_stream = task.meta_stream;
-  train_stream.batch_size = sizes.batch;
-  meta_stream.batch_size = sizes.meta_batch;
-
+void try_training(const Experiment& experiment, const StepSizes& sizes, AllocationTrace& trace) {
+  State state = experiment.initial_state();
   trace.next_part();
-  const double learning_rate = task.learning_rate(0);
-  const Batch batch = make_batch(train_stream, 0);
-  const Batch meta = task.has_meta ? make_batch(meta_stream, 0) : Batch{};
-  const StepContext context{.learning_rate = learning_rate,
-                            .train = batch,
-                            .meta = task.has_meta ? &meta : nullptr,
-                            .apply = [&](const Params& gradient) {
-                              optimizer.step(state.params, flat_gradient(gradient), learning_rate,
-                                             segments);
-                            }};
-  for (int i = 0; i < 2; ++i) method->step(state, context);
+  const Step step = make_step(experiment, 0, sizes.batches);
+  for (int i = 0; i < 2; ++i) run_step(experiment, state, step);
 
   {
     NoRecording off;
     const std::vector<std::int64_t> records(std::size_t(sizes.eval_images), 0);
-    const Batch chunk =
-        whole(task.source.train, records, task.eval_transform, train_stream.dtype, task.device);
-    method->inference_logits(state, chunk.images);
+    const Batch chunk = whole(experiment.source.train, records, experiment.eval_transform,
+                              activation_dtype(experiment.precision), experiment.device);
+    experiment.method->infer(state, chunk.images());
   }
-  model_tensors(state);
+  checkpoint_tensors(state, Scope::everything);
 }
 
 // What a batch takes from the allocator.
 std::int64_t batch_bytes(const StreamSpec& spec, std::int64_t count) {
   const std::size_t images = std::size_t(count * spec.images->image_bytes()) * size_of(spec.dtype);
   const std::size_t index = std::size_t(count) * sizeof(std::int64_t);  // labels, records
-  return std::int64_t(std::size_t(spec.views) * allocated_bytes(images) +
-                      2 * allocated_bytes(index));
+  return std::int64_t(spec.views.size() * allocated_bytes(images) + 2 * allocated_bytes(index));
 }
 
 std::int64_t resident_bytes(const ImageSet& images) {
@@ -123,19 +112,20 @@ std::vector<MemoryUse> largest_first(const MemoryPeak& peak) {
 }  // namespace
 
 MemoryPeak predict_peak(const PriceTrial& trial, const StepSizes& sizes, Device device) {
-  StepSizes base = sizes;
-  for (const auto axis : axes) {
-    if (sizes.*axis > large) base.*axis = small;
+  StepSizes base = sizes, wanted = sizes;
+  for (std::int64_t* axis : axes_of(base)) {
+    if (*axis > large) *axis = small;
   }
   Events events = events_of(trial, base, device);
   std::vector<Slope> slopes;
   bool alike = true;
-  for (const auto axis : axes) {
-    if (sizes.*axis <= large) continue;
+  for (std::size_t axis = 0; axis < axes_of(wanted).size(); ++axis) {
+    const std::int64_t size = *axes_of(wanted)[axis];
+    if (size <= large) continue;
     StepSizes more = base;
-    more.*axis = large;
+    *axes_of(more)[axis] = large;
     slopes.push_back(
-        {events_of(trial, more, device), double(sizes.*axis - small) / double(large - small)});
+        {events_of(trial, more, device), double(size - small) / double(large - small)});
     alike = alike && same_sequence(events, slopes.back().events);
   }
   if (!alike) return extrapolated_peaks(events, slopes);
@@ -150,38 +140,42 @@ MemoryPeak predict_peak(const PriceTrial& trial, const StepSizes& sizes, Device 
   return replay(events, steps_part);
 }
 
-MemoryPrice price_of(const Task& task, int prefetch) {
+MemoryPrice price_of(const Experiment& experiment, int prefetch) {
   const std::int64_t evaluated =
-      std::max(task.source.test.count(), std::int64_t(task.split.meta_index.size()));
+      std::max(experiment.source.test.count(), std::int64_t(experiment.split.meta_index.size()));
   MemoryPrice price;
-  price.device = task.device;
-  price.sizes = {.batch = task.plan.step(0).count,
-                 .meta_batch = task.has_meta ? task.meta_stream.batch_size : 0,
-                 .eval_images = std::min(default_chunk(task.device), evaluated)};
-  price.peak = predict_peak(
-      [&](const StepSizes& sizes, AllocationTrace& trace) { try_training(task, sizes, trace); },
-      price.sizes, task.device);
-  if (task.device != Device{}) {
-    for (const ImageSet* images : {&task.source.train, &task.source.test}) {
+  price.device = experiment.device;
+  price.sizes.eval_images = std::min(default_chunk(experiment.device), evaluated);
+  for (const NamedStream& stream : experiment.streams) {
+    price.sizes.batches.push_back(draw_batch(stream.spec, 0).of_step.count);
+  }
+  price.peak = predict_peak([&](const StepSizes& sizes,
+                                AllocationTrace& trace) { try_training(experiment, sizes, trace); },
+                            price.sizes, experiment.device);
+  if (experiment.device != Device{}) {
+    for (const ImageSet* images : {&experiment.source.train, &experiment.source.test}) {
       price.resident_bytes +=
           std::int64_t(allocated_bytes(images->pixels.size()) +
                        allocated_bytes(images->labels.size() * sizeof(std::int64_t)));
     }
   } else if (prefetch > 0) {
     // Beside the batches of the step each loader holds its queue and the batch that it is making.
-    price.queue_bytes = batch_bytes(task.train_stream, price.sizes.batch);
-    if (task.has_meta) price.queue_bytes += batch_bytes(task.meta_stream, price.sizes.meta_batch);
+    for (std::size_t i = 0; i < experiment.streams.size(); ++i) {
+      price.queue_bytes += batch_bytes(experiment.streams[i].spec, price.sizes.batches[i]);
+    }
     price.queue_bytes *= prefetch + 1;
   }
   price.peak.by_use[std::size_t(MemoryUse::data)] += price.queue_bytes + price.resident_bytes;
   price.peak.total += price.queue_bytes + price.resident_bytes;
-  price.data_set_bytes = resident_bytes(task.source.train) + resident_bytes(task.source.test);
+  price.data_set_bytes =
+      resident_bytes(experiment.source.train) + resident_bytes(experiment.source.test);
   release_free_memory();
   return price;
 }
 
 MemoryPrice price_training(const Recipe& recipe, const TrainOptions& options) {
-  return price_of(Task(recipe, options.data, options.precision, options.device), options.prefetch);
+  return price_of(Experiment(recipe, options.data, options.precision, options.device),
+                  options.prefetch);
 }
 
 nlohmann::json bytes_by_use(const std::array<std::int64_t, memory_use_count>& bytes) {
@@ -193,12 +187,9 @@ nlohmann::json bytes_by_use(const std::array<std::int64_t, memory_use_count>& by
 }
 
 std::string price_table(const MemoryPrice& price) {
-  std::string text = fmt::format(
-      "predicted peak of tensor memory{}, batch {}{}, evaluation in {}\n",
-      price.device.in_host_memory() ? "" : " of " + price.device.str(), price.sizes.batch,
-      price.sizes.meta_batch > 0 ? fmt::format(", meta batch {}", price.sizes.meta_batch)
-                                 : std::string(),
-      price.sizes.eval_images);
+  std::string text = fmt::format("predicted peak of tensor memory{}, batch {}, evaluation in {}\n",
+                                 price.device.in_host_memory() ? "" : " of " + price.device.str(),
+                                 fmt::join(price.sizes.batches, " + "), price.sizes.eval_images);
   for (const MemoryUse use : largest_first(price.peak)) {
     text += fmt::format(
         "  {:<12} {:>9} MiB{}\n", name_of(use), mebibytes(price.peak.by_use[std::size_t(use)]),

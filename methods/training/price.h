@@ -7,15 +7,15 @@
 
 #include "engine/memory/allocation_trace.h"
 #include "methods/recipes/recipe.h"
+#include "methods/training/experiment.h"
 #include "methods/training/options.h"
-#include "methods/training/task.h"
 
 namespace ek {
 
 // What the memory of a training step grows with.
 struct StepSizes {
-  std::int64_t batch = 0, meta_batch = 0;
-  std::int64_t eval_images = 0;  // handed to the network at once
+  std::vector<std::int64_t> batches;  // of each stream
+  std::int64_t eval_images = 0;       // handed to the network at once
 };
 
 // Does with these sizes what a run does: sets everything up (part 0 of the trace), then steps and
@@ -23,7 +23,7 @@ struct StepSizes {
 using PriceTrial = std::function<void(const StepSizes& sizes, AllocationTrace& trace)>;
 
 // The peaks of part 1 at `sizes`. Up to 32 images of a kind the trial is run as it is. Beyond that
-// it is run at 16 and 32 of each kind in turn, each allocation is taken as affine in the three
+// it is run at 16 and 32 of each kind in turn, each allocation is taken as affine in the
 // sizes, and the sequence is played back with the sizes that it will have; so what the allocator
 // rounds is rounded, and the moment of the peak may be another one than in the small trials. Where
 // the sequences of two trials differ the peaks themselves are extrapolated. `device` says whose
@@ -42,11 +42,11 @@ struct MemoryPrice {
   std::int64_t data_set_bytes = 0;
 };
 
-// For what train() does with this task: steps, loader queues of `prefetch` batches (on the cpu) or
-// resident images (on a device), evaluation in chunks. Steps in graphs have the peak of
-// steps one by one. Runs on a state, method and optimiser of its own on the task's device and draws
+// For what train() does with this experiment: steps, loader queues of `prefetch` batches (on the
+// cpu) or resident images (on a device), evaluation in chunks. Steps in graphs have the peak of
+// steps one by one. Runs on a state of its own on the experiment's device and draws
 // the batches anew, so that nothing of the run changes; gives the memory back to the system.
-MemoryPrice price_of(const Task& task, int prefetch);
+MemoryPrice price_of(const Experiment& experiment, int prefetch);
 MemoryPrice price_training(const Recipe& recipe, const TrainOptions& options);
 
 // {"parameters": bytes, ...}, every category.

@@ -3,14 +3,12 @@
 #include <cstring>
 
 #include "data/manifest.h"
-#include "methods/training/checkpoint_model.h"
+#include "methods/training/checkpoint.h"
 
 namespace ek {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::string_view optimizer_prefix = "train.optim.";
-constexpr std::string_view method_prefix = "train.method.";
 constexpr std::uint64_t json_limit_bytes = 1ull << 30;
 
 nlohmann::json read_json(const fs::path& file) {
@@ -122,13 +120,7 @@ SafetensorsMetadata RunFolder::metadata(std::int64_t step) const {
 }
 
 void RunFolder::save(const TrainingPoint& point) {
-  std::vector<NamedTensor> tensors = model_tensors(point.state);
-  for (const auto& [name, tensor] : point.optimizer) {
-    tensors.emplace_back(std::string(optimizer_prefix) + name, tensor);
-  }
-  for (const auto& [name, tensor] : point.method) {
-    tensors.emplace_back(std::string(method_prefix) + name, tensor);
-  }
+  const std::vector<NamedTensor> tensors = checkpoint_tensors(point.state, Scope::everything);
   SafetensorsMetadata about = metadata(point.step);
   about["train.results"] = point.results.dump();
   // A checkpoint never speaks of metrics that a crash can take away.
@@ -136,9 +128,9 @@ void RunFolder::save(const TrainingPoint& point) {
   write_safetensors(path_ / "last.safetensors", tensors, about);
 }
 
-std::optional<TrainingPoint> RunFolder::load(const Model& model, DType dtype) const {
+bool RunFolder::load(TrainingPoint& point) const {
   const fs::path path = path_ / "last.safetensors";
-  if (!fs::exists(path)) return std::nullopt;
+  if (!fs::exists(path)) return false;
   const SafetensorsFile file = read_safetensors(path);
   const auto step = file.metadata.find("step");
   const auto results = file.metadata.find("train.results");
@@ -149,7 +141,6 @@ std::optional<TrainingPoint> RunFolder::load(const Model& model, DType dtype) co
   require(hash == tuning_hash_, "{}: its kernel table has the hash {}, that of the run {}",
           path.string(), hash.empty() ? "none" : hash,
           tuning_hash_.empty() ? "none" : tuning_hash_);
-  TrainingPoint point;
   try {
     point.step = std::stoll(step->second);
     point.results = nlohmann::json::parse(results->second);
@@ -157,17 +148,14 @@ std::optional<TrainingPoint> RunFolder::load(const Model& model, DType dtype) co
     fail("{}: its training metadata cannot be read", path.string());
   }
   require(point.step >= 0, "{}: step {}", path.string(), point.step);
-  point.state = load_model_tensors(file, model, dtype, path.string());
-  point.optimizer = with_prefix(file.tensors, optimizer_prefix);
-  point.method = with_prefix(file.tensors, method_prefix);
-  return point;
+  load_checkpoint(point.state, file, Scope::everything, path.string());
+  return true;
 }
 
-void RunFolder::save_best(const TrainState& state, std::int64_t step,
-                          const std::string& selected_by) {
+void RunFolder::save_best(const State& state, std::int64_t step, const std::string& selected_by) {
   SafetensorsMetadata about = metadata(step);
   about["selected_by"] = selected_by;
-  write_safetensors(path_ / "best.safetensors", model_tensors(state), about);
+  write_safetensors(path_ / "best.safetensors", checkpoint_tensors(state, Scope::inference), about);
 }
 
 bool RunFolder::has_best() const {

@@ -16,8 +16,7 @@ namespace ek {
 // best results so far. What a checkpoint stores.
 struct TrainingPoint {
   std::int64_t step = 0;  // steps done
-  TrainState state;
-  NamedState optimizer, method;
+  State state;
   nlohmann::json results = nlohmann::json::object();  // last, best_by_validation, best_on_test
 };
 
@@ -39,14 +38,13 @@ class RunFolder {
   // file is not the one whose hash config.json has.
   static std::optional<Tuning> stored_tuning(const std::filesystem::path& path);
 
-  // The last checkpoint; nullopt if the run ended before its first one.
-  // Tensors in `dtype`, the master dtype of the run's precision. Error where it is one of another
-  // table of kernel versions.
-  std::optional<TrainingPoint> load(const Model& model, DType dtype) const;
+  // Fills `point`, whose state has the parts of the run, from the last checkpoint; false if the
+  // run ended before its first one. Error where it is one of another table of kernel versions.
+  bool load(TrainingPoint& point) const;
   void save(const TrainingPoint& point);
-  // best.safetensors: the model alone. `selected_by` is "validation" or, where nothing is held
-  // out, "last".
-  void save_best(const TrainState& state, std::int64_t step, const std::string& selected_by);
+  // best.safetensors: all that inference needs. `selected_by` is "validation" or, where nothing is
+  // held out, "last".
+  void save_best(const State& state, std::int64_t step, const std::string& selected_by);
   bool has_best() const;
 
   // Drops lines of metrics.jsonl after `step`; returns the wall time of the last line kept, s.

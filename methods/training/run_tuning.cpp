@@ -2,30 +2,18 @@
 
 #include "engine/tuning/autotune.h"
 #include "methods/training/run_folder.h"
+#include "methods/training/session.h"
 
 namespace ek {
 namespace {
 
-// One step of the task, op by op, on a state, a method and an optimiser of its own.
-void try_step(const Task& task) {
-  TrainState state = task.initial_state();
-  const auto method = task.make_method();
-  Sgd optimizer(task.recipe.optimizer());
-  const auto segments = optimizer_segments(state.params, task.recipe.number("optim.weight_decay"),
-                                           task.recipe.groups());
-  const double learning_rate = task.learning_rate(0);
-  const Batch train = make_batch(task.train_stream, 0);
-  const Batch meta = task.has_meta ? make_batch(task.meta_stream, 0) : Batch{};
-  method->step(state, {.learning_rate = learning_rate,
-                       .train = train,
-                       .meta = task.has_meta ? &meta : nullptr,
-                       .apply = [&](const Params& gradient) {
-                         optimizer.step(state.params, flat_gradient(gradient), learning_rate,
-                                        segments);
-                       }});
+// One step, op by op, on a state of its own.
+void try_step(const Experiment& experiment) {
+  State state = experiment.initial_state();
+  run_step(experiment, state, make_step(experiment, 0));
 }
 
-RunTuning of_resumed(const Task& task, const TrainOptions& options, const News& news) {
+RunTuning of_resumed(const Experiment& experiment, const TrainOptions& options, const News& news) {
   RunTuning run{RunFolder::stored_tuning(options.out), "run", false};
   if (!options.tuning.empty()) {
     const std::string hash = read_tuning(options.tuning).hash();
@@ -34,11 +22,11 @@ RunTuning of_resumed(const Task& task, const TrainOptions& options, const News& 
             hash, options.out, own);
   }
   if (!run.tuning) return run;
-  run.in_force = run.tuning->architecture == architecture_of(task.device);
+  run.in_force = run.tuning->architecture == architecture_of(experiment.device);
   news(run.in_force
            ? fmt::format("kernel versions of the run's tuning.json, hash {}", run.tuning->hash())
            : fmt::format("the run's tuning.json is for {}: on {} kernels choose by rule",
-                         run.tuning->architecture, task.device.str()));
+                         run.tuning->architecture, experiment.device.str()));
   return run;
 }
 
@@ -80,15 +68,16 @@ RunTuning choose_tuning(Device device, bool autotune, const std::string& file,
   return {*committed, "committed", true};
 }
 
-RunTuning tuning_of_run(const Task& task, const TrainOptions& options, const News& news) {
+RunTuning tuning_of_run(const Experiment& experiment, const TrainOptions& options,
+                        const News& news) {
   if (!options.resume) {
     return choose_tuning(
-        task.device, options.autotune, options.tuning, [&] { try_step(task); }, news);
+        experiment.device, options.autotune, options.tuning, [&] { try_step(experiment); }, news);
   }
   require(!options.autotune,
           "--autotune: a run that is resumed keeps the kernel versions that it began with");
-  require_tunable(false, options.tuning, task.device);
-  return of_resumed(task, options, news);
+  require_tunable(false, options.tuning, experiment.device);
+  return of_resumed(experiment, options, news);
 }
 
 }  // namespace ek

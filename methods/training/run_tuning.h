@@ -5,8 +5,8 @@
 #include <string>
 
 #include "engine/tuning/tuning.h"
+#include "methods/training/experiment.h"
 #include "methods/training/options.h"
-#include "methods/training/task.h"
 
 namespace ek {
 
@@ -37,6 +37,7 @@ RunTuning choose_tuning(Device device, bool autotune, const std::string& file,
 
 // The same for training, where the step is one of the task on a first state that is thrown away.
 // A resumed run has its own table: options.tuning may name the same one, and --autotune is refused.
-RunTuning tuning_of_run(const Task& task, const TrainOptions& options, const News& news);
+RunTuning tuning_of_run(const Experiment& experiment, const TrainOptions& options,
+                        const News& news);
 
 }  // namespace ek

@@ -4,18 +4,28 @@
 
 namespace ek {
 
-StepGraph::StepGraph(const GraphMemory& memory, const StepFeed::Layout& layout,
-                     const Params& params, const std::vector<Companions::Key>& packs,
-                     const Step& step)
-    : feed_(memory.device(), layout), graph_(capture(memory, params, packs, step)) {}
+std::vector<PackedParams> packed_params(const State& state) {
+  std::vector<PackedParams> packed;
+  for (const Part& part : state.parts()) {
+    for (const Params& params : part.flat_buffers()) {
+      std::vector<Companions::Key> keys = pack_keys(params.flat());
+      if (!keys.empty()) packed.push_back({params, std::move(keys)});
+    }
+  }
+  return packed;
+}
 
-Graph StepGraph::capture(const GraphMemory& memory, const Params& params,
-                         const std::vector<Companions::Key>& packs, const Step& step) {
-  drop_packs(params.flat());
+StepGraph::StepGraph(const GraphMemory& memory, const StepFeed::Layout& layout,
+                     const std::vector<PackedParams>& packs, const Work& work)
+    : feed_(memory.device(), layout), graph_(capture(memory, packs, work)) {}
+
+Graph StepGraph::capture(const GraphMemory& memory, const std::vector<PackedParams>& packs,
+                         const Work& work) {
+  for (const PackedParams& packed : packs) drop_packs(packed.params.flat());
   release_free_memory();
   return Graph::capture(memory, [&] {
-    write_packs(params.flat(), packs);
-    for (std::int64_t k = 0; k < steps(); ++k) reports_.push_back(step(k, feed_));
+    for (const PackedParams& packed : packs) write_packs(packed.params.flat(), packed.keys);
+    for (std::int64_t k = 0; k < steps(); ++k) reports_.push_back(work(k, feed_));
   });
 }
 

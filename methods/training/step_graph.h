@@ -11,33 +11,42 @@
 
 namespace ek {
 
-// Some steps of training in one graph, with what they read and what they report.
+// A flat buffer of parameters with the kinds of packs that its convolution weights have
+// (engine/training/weight_packs.h).
+struct PackedParams {
+  Params params;
+  std::vector<Companions::Key> keys;
+};
+// Those of all parts of a state, as they are now.
+std::vector<PackedParams> packed_params(const State& state);
+
+// A few steps of training in one graph: fill the feed for each of them, run, read the reports.
 class StepGraph {
  public:
   // Does step k's work, reading what it needs of the feed, and returns its report.
-  using Step = std::function<StepReport(std::int64_t k, const StepFeed& feed)>;
+  using Work = std::function<Report(std::int64_t k, const StepFeed& feed)>;
 
-  // Captures step(0), step(1), ..., step(layout.steps - 1). The packs of the convolution weights in
-  // `params` with the keys `packs` are made first of all, together
-  // (engine/training/weight_packs.h). Errors are those of Graph::capture. What waits in the
-  // allocator's pool goes back to the system first: the graph needs as much in its own memory.
-  StepGraph(const GraphMemory& memory, const StepFeed::Layout& layout, const Params& params,
-            const std::vector<Companions::Key>& packs, const Step& step);
+  // Captures work(0), work(1), ..., work(layout.steps - 1). The packs of convolution weights are
+  // made first of all, those of a buffer together. Errors are those of Graph::capture. What waits
+  // in the allocator's pool goes back to the system first: the graph needs as much in its own
+  // memory.
+  StepGraph(const GraphMemory& memory, const StepFeed::Layout& layout,
+            const std::vector<PackedParams>& packs, const Work& work);
 
   std::int64_t steps() const { return feed_.layout().steps; }
   // To be filled for every step before run(), which sends it and replays the graph.
   StepFeed& feed() { return feed_; }
   void run();
   // Of each step; their numbers are those of the last run, and last as GraphMemory has it.
-  const std::vector<StepReport>& reports() const { return reports_; }
+  const std::vector<Report>& reports() const { return reports_; }
   const Graph& graph() const { return graph_; }
 
  private:
-  Graph capture(const GraphMemory& memory, const Params& params,
-                const std::vector<Companions::Key>& packs, const Step& step);
+  Graph capture(const GraphMemory& memory, const std::vector<PackedParams>& packs,
+                const Work& work);
 
   StepFeed feed_;
-  std::vector<StepReport> reports_;
+  std::vector<Report> reports_;
   Graph graph_;
 };
 

@@ -3,57 +3,84 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/training/weight_packs.h"
-
 namespace ek {
+namespace {
 
-StepRunner::StepRunner(const Task& task, TrainState& state, Optimizer& optimizer,
-                       std::span<const kernels::OptimSegment> segments, std::int64_t first_step,
-                       const Options& options)
-    : task_(task),
-      state_(state),
-      optimizer_(optimizer),
-      segments_(segments),
-      options_(options),
-      next_(first_step),
-      on_device_(task.device != Device{}),
-      step_memory_(task.device) {
-  require(options.steps_per_graph >= 0 && (on_device_ || options.steps_per_graph == 0),
-          "step runner: {} steps to a graph on {}", options.steps_per_graph, task.device.str());
-  if (on_device_) images_ = make_resident(task.source.train, task.device);
-  evaluator_.emplace(task, state, images_, options.steps_per_graph > 0);
-  if (on_device_) {
-    feed_.emplace(task.device, StepFeed::Layout{});
-    return;
+// What a method may ask between two steps.
+class TrainingHost final : public Host {
+ public:
+  TrainingHost(const Experiment& experiment, Evaluator& evaluator)
+      : experiment_(experiment), evaluator_(evaluator) {}
+
+  std::vector<double> class_accuracy() override { return evaluator_.meta_accuracy(); }
+  const Split& split() const override { return experiment_.split; }
+
+ private:
+  const Experiment& experiment_;
+  Evaluator& evaluator_;
+};
+
+// Of the state's parts, and of those of the input runs that it reads.
+std::vector<PackedParams> packs_of_step(const Experiment& experiment, const State& state) {
+  std::vector<PackedParams> packs = packed_params(state);
+  for (const auto& run : experiment.inputs.runs()) {
+    for (PackedParams& packed : packed_params(run->state())) packs.push_back(std::move(packed));
   }
-  train_.emplace(task.train_stream, first_step, options.prefetch);
-  if (task.has_meta) meta_.emplace(task.meta_stream, first_step, options.prefetch);
+  return packs;
 }
 
-StepStart StepRunner::start_of(std::int64_t step) const {
-  const StepDraw draw = task_.plan.step(step);
-  return {step, draw.epoch, draw.first_of_epoch};
+}  // namespace
+
+StepRunner::StepRunner(const Experiment& experiment, State& state, std::int64_t first_step,
+                       const Options& options)
+    : experiment_(experiment),
+      state_(state),
+      options_(options),
+      next_(first_step),
+      on_device_(experiment.device != Device{}),
+      step_memory_(experiment.device) {
+  require(options.steps_per_graph >= 0 && (on_device_ || options.steps_per_graph == 0),
+          "step runner: {} steps to a graph on {}", options.steps_per_graph,
+          experiment.device.str());
+  if (on_device_) images_ = make_resident(experiment.source.train, experiment.device);
+  evaluator_.emplace(experiment, state, images_, options.steps_per_graph > 0);
+  if (on_device_) {
+    feed_.emplace(experiment.device, layout(1, false));
+    return;
+  }
+  for (const NamedStream& stream : experiment.streams) {
+    loaders_.emplace_back(stream.spec, first_step, options.prefetch);
+  }
+}
+
+int StepRunner::phase_of(std::int64_t step) const {
+  return experiment_.method->phase(experiment_.start_of(step));
 }
 
 bool StepRunner::is_full(std::int64_t step) const {
-  return task_.plan.step(step).count == task_.plan.step(0).count;
+  return experiment_.plan.step(step).count == experiment_.plan.step(0).count;
 }
 
-// How many of the next steps can go without a stop between them, all in graphs.
+// How many of the next steps can go without a stop between them, all in graphs of one phase.
 std::int64_t StepRunner::capturable(std::int64_t at_most) const {
-  if (options_.steps_per_graph == 0 || !has_run_) return 0;
+  const int phase = phase_of(next_);
+  if (options_.steps_per_graph == 0 || !phases_.contains(phase)) return 0;
   std::int64_t count = 0;
   for (; count < std::min(at_most, options_.steps_per_graph) && is_full(next_ + count); ++count) {
-    if (count > 0 && task_.method->has_work_before(start_of(next_ + count))) break;
+    if (count == 0) continue;
+    const StepStart start = experiment_.start_of(next_ + count);
+    if (experiment_.method->pauses_before(start) || experiment_.method->phase(start) != phase)
+      break;
   }
   return count;
 }
 
 std::span<const StepResult> StepRunner::advance(std::int64_t at_most) {
   require(at_most > 0, "step runner: {} steps, expected 1 or more", at_most);
-  const StepStart start = start_of(next_);
-  if (task_.method->has_work_before(start)) {
-    task_.method->work_before(start, [&] { return evaluator_->meta_accuracy(); });
+  const StepStart start = experiment_.start_of(next_);
+  if (experiment_.method->pauses_before(start)) {
+    TrainingHost host(experiment_, *evaluator_);
+    experiment_.method->between(state_, start, host);
   }
   results_.clear();
   const std::int64_t count = capturable(at_most);
@@ -62,89 +89,114 @@ std::span<const StepResult> StepRunner::advance(std::int64_t at_most) {
   } else if (count == 0) {
     step_eagerly();
   } else {
+    Phase& phase = phases_.at(phase_of(next_));
     const bool whole = count == options_.steps_per_graph;
-    std::optional<StepGraph>& graph = whole ? several_ : single_;
-    if (!graph) capture(graph, whole ? count : 1);
+    std::optional<StepGraph>& graph = whole ? phase.several : phase.single;
+    if (!graph) capture(phase, graph, whole ? count : 1);
     replay(*graph);
   }
-  has_run_ = true;
   return results_;
 }
 
-StepReport StepRunner::step_on(const Batch& train, const Batch* meta, const Number& learning_rate,
-                               const Tensor& steps_before) {
-  const StepContext context{.learning_rate = learning_rate,
-                            .steps_before = steps_before,
-                            .train = train,
-                            .meta = meta,
-                            .apply = [&](const Params& gradient) {
-                              optimizer_.step(state_.params, flat_gradient(gradient), learning_rate,
-                                              segments_, steps_before);
-                            }};
-  return task_.method->step(state_, context);
-}
-
-void StepRunner::add_result(StepReport report) {
+void StepRunner::add_result(Report report) {
   results_.push_back({.step = next_,
-                      .epoch = task_.plan.step(next_).epoch,
-                      .learning_rate = task_.learning_rate(next_),
+                      .epoch = experiment_.plan.step(next_).epoch,
+                      .learning_rate = experiment_.learning_rate(next_),
                       .report = std::move(report)});
   ++next_;
 }
 
 void StepRunner::step_on_cpu() {
-  const Batch train = train_->next();
-  const Batch meta = meta_ ? meta_->next() : Batch{};
-  add_result(step_on(train, meta_ ? &meta : nullptr, task_.learning_rate(next_), {}));
+  Step step = step_without_batches(experiment_, next_);
+  for (std::size_t i = 0; i < loaders_.size(); ++i) {
+    step.batches.push_back({experiment_.streams[i].name, loaders_[i].next()});
+  }
+  add_result(run_step(experiment_, state_, step));
 }
 
-// Learning rate and count are read where captured steps read theirs, so that the arithmetic is the
-// same.
+// Numbers are read where captured steps read theirs, so that the arithmetic is the same.
 void StepRunner::step_eagerly() {
   fill(*feed_, 0, next_, false);
   feed_->send();
-  const Batch train = make_batch(task_.train_stream, next_, images_);
-  const Batch meta = task_.has_meta ? make_batch(task_.meta_stream, next_, images_) : Batch{};
-  add_result(step_on(train, task_.has_meta ? &meta : nullptr, feed_->number(0), feed_->count(0)));
+  Step step = step_of(*feed_, 0);
+  for (const NamedStream& stream : experiment_.streams) {
+    step.batches.push_back({stream.name, make_batch(stream.spec, next_, images_)});
+  }
+  const int phase = phase_of(next_);
+  add_result(run_step(experiment_, state_, step));
   // Every pack that a step wants is there now.
-  if (!has_run_) packs_ = pack_keys(state_.params.flat());
+  if (!phases_.contains(phase)) phases_[phase].packs = packs_of_step(experiment_, state_);
+}
+
+// Indices, then batches.
+StepFeed::Layout StepRunner::layout(std::int64_t steps, bool with_batches) const {
+  StepFeed::Layout layout{.steps = steps, .numbers = 1 + std::ssize(experiment_.needs.numbers)};
+  for (const StepIndices& list : experiment_.needs.indices) layout.batches.push_back(list.size);
+  if (!with_batches) return layout;
+  for (const NamedStream& stream : experiment_.streams) {
+    layout.batches.push_back(draw_batch(stream.spec, 0).of_step.count);
+  }
+  return layout;
 }
 
 void StepRunner::fill(StepFeed& feed, std::int64_t k, std::int64_t step, bool with_batches) const {
+  const StepStart start = experiment_.start_of(step);
   feed.set_count(k, 0, step);
-  feed.set_number(k, 0, task_.learning_rate(step));
+  feed.set_number(k, 0, experiment_.learning_rate(step));
+  std::int64_t number = 1, list = 0;
+  for (const StepNumber& n : experiment_.needs.numbers) feed.set_number(k, number++, n.at(start));
+  for (const StepIndices& wanted : experiment_.needs.indices) {
+    std::vector<std::int64_t> indices(static_cast<std::size_t>(wanted.size));
+    wanted.at(start, indices);
+    feed.set_batch(k, list++, indices, indices);
+  }
   if (!with_batches) return;
-  const BatchDraw train = draw_batch(task_.train_stream, step);
-  feed.set_batch(k, 0, train.records, train.positions);
-  if (!task_.has_meta) return;
-  const BatchDraw meta = draw_batch(task_.meta_stream, step);
-  feed.set_batch(k, 1, meta.records, meta.positions);
+  for (const NamedStream& stream : experiment_.streams) {
+    const BatchDraw draw = draw_batch(stream.spec, step);
+    feed.set_batch(k, list++, draw.records, draw.positions);
+  }
 }
 
-void StepRunner::capture(std::optional<StepGraph>& graph, std::int64_t steps) {
-  StepFeed::Layout layout{.steps = steps, .batches = {task_.plan.step(0).count}};
-  if (task_.has_meta) layout.batches.push_back(task_.meta_stream.batch_size);
-  graph.emplace(
-      step_memory_, layout, state_.params, packs_, [&](std::int64_t k, const StepFeed& feed) {
-        const Batch train =
-            resident_batch(images_, task_.train_stream, feed.records(k, 0), feed.positions(k, 0));
-        const Batch meta = task_.has_meta ? resident_batch(images_, task_.meta_stream,
-                                                           feed.records(k, 1), feed.positions(k, 1))
-                                          : Batch{};
-        return step_on(train, task_.has_meta ? &meta : nullptr, feed.number(k), feed.count(k));
-      });
+// Without batches.
+Step StepRunner::step_of(const StepFeed& feed, std::int64_t k) const {
+  Step step{.learning_rate = feed.number(k), .count = feed.count(k)};
+  std::int64_t number = 1, list = 0;
+  for (const StepNumber& n : experiment_.needs.numbers) {
+    step.numbers.push_back({n.name, feed.number(k, number++)});
+  }
+  for (const StepIndices& wanted : experiment_.needs.indices) {
+    step.index_lists.push_back({wanted.name, feed.records(k, list++)});
+  }
+  return step;
+}
+
+void StepRunner::capture(Phase& phase, std::optional<StepGraph>& graph, std::int64_t steps) {
+  const auto work = [&](std::int64_t k, const StepFeed& feed) {
+    Step step = step_of(feed, k);
+    auto list = std::ssize(experiment_.needs.indices);
+    for (const NamedStream& stream : experiment_.streams) {
+      step.batches.push_back(
+          {stream.name,
+           resident_batch(images_, stream.spec, feed.records(k, list), feed.positions(k, list))});
+      ++list;
+    }
+    return run_step(experiment_, state_, step);
+  };
+  graph.emplace(step_memory_, layout(steps, true), phase.packs, work);
 }
 
 void StepRunner::replay(StepGraph& graph) {
   for (std::int64_t k = 0; k < graph.steps(); ++k) fill(graph.feed(), k, next_ + k, true);
   graph.run();
-  for (const StepReport& report : graph.reports()) add_result(report);
+  for (const Report& report : graph.reports()) add_result(report);
 }
 
 std::vector<const Graph*> StepRunner::graphs() const {
   std::vector<const Graph*> graphs;
-  for (const auto* graph : {&several_, &single_}) {
-    if (*graph) graphs.push_back(&(*graph)->graph());
+  for (const auto& [number, phase] : phases_) {
+    for (const auto* graph : {&phase.several, &phase.single}) {
+      if (*graph) graphs.push_back(&(*graph)->graph());
+    }
   }
   return graphs;
 }

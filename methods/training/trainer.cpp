@@ -8,12 +8,12 @@
 
 #include "data/manifest.h"
 #include "methods/training/build_info.h"
+#include "methods/training/experiment.h"
 #include "methods/training/price.h"
 #include "methods/training/run_folder.h"
 #include "methods/training/run_tuning.h"
 #include "methods/training/step_profile.h"
 #include "methods/training/step_runner.h"
-#include "methods/training/task.h"
 
 namespace ek {
 namespace {
@@ -27,32 +27,29 @@ double seconds_since(Clock::time_point start) {
 class Trainer {
  public:
   Trainer(const Recipe& recipe, const TrainOptions& options, const TrainObserver& observer)
-      : task_(recipe, options.data, options.precision, options.device),
+      : experiment_(recipe, options.data, options.precision, options.device),
         options_(options),
         observer_(observer),
         steps_per_graph_(steps_per_graph()),
-        optimizer_(recipe.optimizer()),
         tuning_(choose_tuning()),
         folder_(open_folder()) {
-    point_.state = task_.initial_state(options.init);
-    segments_ = optimizer_segments(point_.state.params, recipe.number("optim.weight_decay"),
-                                   recipe.groups());
+    point_.state = experiment_.initial_state(options.init);
     if (options.resume) restore();
   }
 
   TrainEnd run() {
     // Or none, whatever was in force before.
     const TuningScope tuning(tuning_.in_force ? *tuning_.tuning : Tuning{});
-    const std::int64_t total = task_.total_steps();
+    const std::int64_t total = experiment_.total_steps();
     const std::int64_t end = options_.max_steps >= 0 ? std::min(options_.max_steps, total) : total;
-    const std::int64_t eval_every = task_.recipe.integer("eval.every");
-    const std::int64_t save_every = task_.recipe.integer("checkpoint.every");
-    price_ = price_of(task_, options_.prefetch);
+    const std::int64_t eval_every = experiment_.recipe.integer("eval.every");
+    const std::int64_t save_every = experiment_.recipe.integer("checkpoint.every");
+    price_ = price_of(experiment_, options_.prefetch);
     observer_.message(fmt::format("predicted peak of tensor memory{}: {}", memory_name(),
                                   peak_line(price_.peak)));
     StepProfile profile = step_profile();
     runner_.emplace(
-        task_, point_.state, optimizer_, segments_, point_.step,
+        experiment_, point_.state, point_.step,
         StepRunner::Options{.prefetch = options_.prefetch, .steps_per_graph = steps_per_graph_});
     reset_memory_peak();
     start_ = Clock::now();
@@ -88,24 +85,29 @@ class Trainer {
 
  private:
   nlohmann::json config() const {
-    return {{"recipe", task_.recipe.json()},   {"seed", task_.recipe.integer("seed")},
-            {"data", options_.data},           {"precision", name_of(options_.precision)},
-            {"device", task_.device.str()},    {"steps_per_graph", steps_per_graph_},
-            {"threads", thread_count()},       {"steps", task_.total_steps()},
-            {"parameters", parameter_count()}, {"versions", build_versions()},
+    return {{"recipe", experiment_.recipe.json()},
+            {"seed", experiment_.recipe.integer("seed")},
+            {"data", options_.data},
+            {"precision", name_of(options_.precision)},
+            {"device", experiment_.device.str()},
+            {"steps_per_graph", steps_per_graph_},
+            {"threads", thread_count()},
+            {"steps", experiment_.total_steps()},
+            {"parameters", parameter_count()},
+            {"versions", build_versions()},
             {"tuning", tuning_.json()}};
   }
 
   RunTuning choose_tuning() const {
     if (!options_.resume) RunFolder::require_new(options_.out);
-    return tuning_of_run(task_, options_, observer_.message);
+    return tuning_of_run(experiment_, options_, observer_.message);
   }
 
   bool is_profiled() const { return !options_.profile.empty() || !options_.trace.empty(); }
 
   std::int64_t steps_per_graph() const {
     const std::int64_t steps =
-        steps_per_graph_for(options_.steps_per_graph, task_.device, *task_.method);
+        steps_per_graph_for(options_.steps_per_graph, experiment_.device, *experiment_.method);
     if (steps == 0 || !is_profiled()) return steps;
     observer_.message("profile, trace: steps run op by op, not in graphs");
     return 0;
@@ -123,45 +125,42 @@ class Trainer {
 
   std::int64_t parameter_count() const {
     std::int64_t count = 0;
-    for (const ParameterSpec& spec : task_.model->parameters()) count += spec.shape.numel();
+    for (const ParameterSpec& spec : experiment_.model->parameters()) count += spec.shape.numel();
     return count;
   }
 
   StepProfile step_profile() const {
     return StepProfile(
-        {.title =
-             fmt::format("{}, {}, batch {}, {}, {} threads, from step {} on", task_.recipe.name(),
-                         task_.model->name(), price_.sizes.batch, name_of(options_.precision),
-                         thread_count(), point_.step + StepProfile::default_warmup),
+        {.title = fmt::format("{}, {}, batch {}, {}, {} threads, from step {} on",
+                              experiment_.recipe.name(), experiment_.model->name(),
+                              price_.sizes.batches.at(0), name_of(options_.precision), thread_count(),
+                              point_.step + StepProfile::default_warmup),
          .profile = options_.profile,
          .trace = options_.trace,
-         .device = task_.device});
+         .device = experiment_.device});
   }
 
   // Which memory is meant, where it is not the host's.
   std::string memory_name() const {
-    return task_.device.in_host_memory() ? "" : " of " + task_.device.str();
+    return experiment_.device.in_host_memory() ? "" : " of " + experiment_.device.str();
   }
 
   MemoryPeak measured_peak() const {
-    const MemoryStats stats = memory_stats(task_.device);
+    const MemoryStats stats = memory_stats(experiment_.device);
     return {stats.peak_bytes, stats.peak_total_bytes};
   }
 
   RunFolder open_folder() const {
-    const nlohmann::json manifest = manifest_json(task_.source, task_.split);
+    const nlohmann::json manifest = manifest_json(experiment_.source, experiment_.split);
     return options_.resume ? RunFolder::reopen(options_.out, config(), manifest)
                            : RunFolder::create(options_.out, config(), manifest,
                                                tuning_.tuning ? &*tuning_.tuning : nullptr);
   }
 
   void restore() {
-    if (auto stored = folder_.load(*task_.model, master_dtype(options_.precision))) {
-      point_ = std::move(*stored);
-      point_.state = point_.state.to(task_.device);
-      optimizer_.load_state(point_.optimizer, point_.state.params);
-      task_.method->load_state(point_.method);
-      observer_.message(fmt::format("resuming at step {} on {}", point_.step, task_.device.str()));
+    if (folder_.load(point_)) {
+      observer_.message(
+          fmt::format("resuming at step {} on {}", point_.step, experiment_.device.str()));
     } else {
       observer_.message("no checkpoint yet, starting from the first step");
     }
@@ -171,20 +170,21 @@ class Trainer {
   // A step that is done. What log.every asks for is written; on the cpu the loss is read always.
   void look_at(const StepResult& result) {
     ++point_.step;
-    const std::int64_t every = task_.recipe.integer("log.every");
+    const std::int64_t every = experiment_.recipe.integer("log.every");
     const bool logged = point_.step % every == 0 || point_.step == 1;
-    if (logged || task_.device == Device{}) check_loss(result);
+    if (logged || experiment_.device == Device{}) check_loss(result);
     if (!logged) return;
     nlohmann::json line{{"kind", "train"},
                         {"step", point_.step},
                         {"epoch", result.epoch},
                         {"learning_rate", result.learning_rate}};
-    for (const auto& [name, value] : result.report) line[name] = value();
+    line["loss"] = result.report.loss.item();
+    for (const auto& [name, value] : result.report.numbers) line[name] = value();
     log(std::move(line));
   }
 
   void check_loss(const StepResult& result) {
-    loss_ = result.report.at(0).second();
+    loss_ = result.report.loss.item();
     require(std::isfinite(loss_), "training: the loss of step {} is {} (learning rate {})",
             result.step, loss_, result.learning_rate);
   }
@@ -194,7 +194,7 @@ class Trainer {
   }
 
   void observe(const StepResult& result) {
-    const std::int64_t total = task_.total_steps();
+    const std::int64_t total = experiment_.total_steps();
     observer_.progress({.step = point_.step,
                         .total_steps = total,
                         .epoch = result.epoch,
@@ -202,7 +202,7 @@ class Trainer {
                         .learning_rate = result.learning_rate,
                         .steps_per_s = rate(),
                         .seconds_left = double(total - point_.step) / rate(),
-                        .peak_bytes = memory_stats(task_.device).peak_total_bytes});
+                        .peak_bytes = memory_stats(experiment_.device).peak_total_bytes});
   }
 
   void log(nlohmann::json line) {
@@ -216,21 +216,21 @@ class Trainer {
   double wall_s() const { return wall_before_s_ + seconds_since(start_); }
 
   Metrics metrics_of(const Predictions& predictions) const {
-    return compute_metrics(predictions, task_.split.class_counts, task_.evaluation);
+    return compute_metrics(predictions, experiment_.split.class_counts, experiment_.evaluation);
   }
 
   void evaluate(bool scheduled) {
     check_loss();
-    std::vector<std::int64_t> all(static_cast<std::size_t>(task_.source.test.count()));
+    std::vector<std::int64_t> all(static_cast<std::size_t>(experiment_.source.test.count()));
     std::iota(all.begin(), all.end(), std::int64_t(0));
     nlohmann::json test = to_json(metrics_of(runner_->evaluator().on_test(all)));
     test["step"] = point_.step;
     nlohmann::json line{
         {"kind", "eval"}, {"step", point_.step}, {"scheduled", scheduled}, {"test", test}};
-    const bool held_out = !task_.split.meta_index.empty();
+    const bool held_out = !experiment_.split.meta_index.empty();
     double validation = 0;
     if (held_out) {
-      validation = metrics_of(runner_->evaluator().on_train(task_.split.meta_index)).overall;
+      validation = metrics_of(runner_->evaluator().on_train(experiment_.split.meta_index)).overall;
       line["validation"] = {{"overall", validation}};
       test["validation"] = validation;
     }
@@ -273,18 +273,16 @@ class Trainer {
 
   void save() {
     check_loss();
-    point_.optimizer = optimizer_.state();
-    point_.method = task_.method->state();
     folder_.save(point_);
-    nlohmann::json summary{{"recipe", task_.recipe.name()},
-                           {"method", task_.recipe.text("method.name")},
+    nlohmann::json summary{{"recipe", experiment_.recipe.name()},
+                           {"method", experiment_.recipe.text("method.name")},
                            {"step", point_.step},
-                           {"steps", task_.total_steps()},
-                           {"finished", point_.step == task_.total_steps()},
+                           {"steps", experiment_.total_steps()},
+                           {"finished", point_.step == experiment_.total_steps()},
                            {"last", unscheduled_.is_null() ? result("last") : unscheduled_},
                            {"best_by_validation", result("best_by_validation")},
                            {"best_on_test", result("best_on_test")},
-                           {"device", task_.device.str()},
+                           {"device", experiment_.device.str()},
                            {"steps_per_graph", steps_per_graph_},
                            {"wall_s", wall_s()},
                            {"steps_per_s", rate()},
@@ -293,18 +291,16 @@ class Trainer {
                            {"predicted_peak_bytes", price_.peak.total},
                            {"predicted_peak_bytes_by_use", bytes_by_use(price_.peak.by_use)},
                            {"data_set_bytes", price_.data_set_bytes}};
-    for (const auto& [name, values] : task_.method->class_figures()) {
+    for (const auto& [name, values] : experiment_.method->figures(point_.state)) {
       summary["class_figures"][name] = values;
     }
     folder_.write_summary(summary);
   }
 
-  Task task_;
+  Experiment experiment_;
   TrainOptions options_;
   TrainObserver observer_;
   std::int64_t steps_per_graph_;
-  Sgd optimizer_;
-  std::vector<kernels::OptimSegment> segments_;
   RunTuning tuning_;
   RunFolder folder_;
   TrainingPoint point_;
@@ -327,15 +323,9 @@ TrainEnd train(const Recipe& recipe, const TrainOptions& options, const TrainObs
 Audit audit_training(const Recipe& recipe, const TrainOptions& options) {
   // Large enough for several classes, small enough for float64 on any machine.
   constexpr std::int64_t tiny = 16;
-  Task task(recipe, options.data, Precision::float64, options.device, tiny, tiny);
-  const TrainState state = task.initial_state(options.init);
-  const Batch batch = make_batch(task.train_stream, 0);
-  const Batch meta = task.has_meta ? make_batch(task.meta_stream, 0) : Batch{};
-  const StepContext context{.learning_rate = task.learning_rate(0),
-                            .train = batch,
-                            .meta = task.has_meta ? &meta : nullptr,
-                            .apply = {}};
-  return task.method->audit(state, context);
+  const Experiment experiment(recipe, options.data, Precision::float64, options.device, {}, tiny);
+  const State state = experiment.initial_state(options.init);
+  return experiment.method->audit(state, make_step(experiment, 0));
 }
 
 }  // namespace ek
