@@ -10,10 +10,10 @@
 #include "engine/tensor/random.h"
 #include "engine/training/weight_packs.h"
 #include "methods/method.h"
+#include "methods/session/step_graph.h"
 #include "methods/training/build_info.h"
 #include "methods/training/price.h"
 #include "methods/training/run_tuning.h"
-#include "methods/training/step_graph.h"
 #include "methods/training/step_profile.h"
 #include "models/registry.h"
 

@@ -25,7 +25,7 @@ struct BenchStepOptions {
   std::int64_t pool = 8;  // distinct batches, rotated
   std::uint64_t seed = 0;
   // On a device, how many steps are captured together; 0: op by op. Not given: as in training
-  // (methods/training/step_graph.h), but 0 with eval_images, which are counted on the host in every
+  // (methods/session/step_graph.h), but 0 with eval_images, which are counted on the host in every
   // step.
   std::optional<std::int64_t> steps_per_graph;
   // Kernel versions: measured on a step before the others, or those of a file, else the committed

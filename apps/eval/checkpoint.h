@@ -12,7 +12,7 @@
 #include "methods/evaluation/predict.h"
 #include "methods/method.h"
 #include "methods/recipes/recipe.h"
-#include "methods/training/checkpoint.h"
+#include "methods/session/checkpoint.h"
 
 namespace ek {
 

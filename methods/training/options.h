@@ -20,7 +20,7 @@ struct TrainOptions {
   Device device;     // a run may be resumed on another one; config.json has that of its start
   int prefetch = 2;  // batches that the cpu makes ahead of time
   // On a device, how many steps are captured together (docs/graphs.md); 0: each runs op by op. Not
-  // given: steps_per_graph_for (methods/training/step_graph.h). A run with a profile or trace has
+  // given: steps_per_graph_for (methods/session/step_graph.h). A run with a profile or trace has
   // none.
   std::optional<std::int64_t> steps_per_graph;
   // Kernel versions: measured before the run, or those of a file; else those of the run that is

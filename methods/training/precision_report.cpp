@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "engine/tensor/random.h"
-#include "methods/training/session.h"
+#include "methods/session/session.h"
 
 namespace ek {
 namespace {

@@ -6,8 +6,8 @@
 
 #include "engine/autodiff/tape.h"
 #include "methods/evaluation/predict.h"
-#include "methods/training/checkpoint.h"
-#include "methods/training/session.h"
+#include "methods/session/checkpoint.h"
+#include "methods/session/session.h"
 
 namespace ek {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "engine/memory/allocation_trace.h"
 #include "methods/recipes/recipe.h"
-#include "methods/training/experiment.h"
+#include "methods/session/experiment.h"
 #include "methods/training/options.h"
 
 namespace ek {

@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "data/manifest.h"
-#include "methods/training/checkpoint.h"
+#include "methods/session/checkpoint.h"
 
 namespace ek {
 namespace fs = std::filesystem;

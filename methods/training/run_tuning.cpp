@@ -1,8 +1,8 @@
 #include "methods/training/run_tuning.h"
 
 #include "engine/tuning/autotune.h"
+#include "methods/session/session.h"
 #include "methods/training/run_folder.h"
-#include "methods/training/session.h"
 
 namespace ek {
 namespace {

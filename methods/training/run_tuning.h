@@ -5,7 +5,7 @@
 #include <string>
 
 #include "engine/tuning/tuning.h"
-#include "methods/training/experiment.h"
+#include "methods/session/experiment.h"
 #include "methods/training/options.h"
 
 namespace ek {

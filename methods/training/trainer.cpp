@@ -7,13 +7,13 @@
 #include <numeric>
 
 #include "data/manifest.h"
+#include "methods/session/experiment.h"
+#include "methods/session/step_runner.h"
 #include "methods/training/build_info.h"
-#include "methods/training/experiment.h"
 #include "methods/training/price.h"
 #include "methods/training/run_folder.h"
 #include "methods/training/run_tuning.h"
 #include "methods/training/step_profile.h"
-#include "methods/training/step_runner.h"
 
 namespace ek {
 namespace {
@@ -133,8 +133,8 @@ class Trainer {
     return StepProfile(
         {.title = fmt::format("{}, {}, batch {}, {}, {} threads, from step {} on",
                               experiment_.recipe.name(), experiment_.model->name(),
-                              price_.sizes.batches.at(0), name_of(options_.precision), thread_count(),
-                              point_.step + StepProfile::default_warmup),
+                              price_.sizes.batches.at(0), name_of(options_.precision),
+                              thread_count(), point_.step + StepProfile::default_warmup),
          .profile = options_.profile,
          .trace = options_.trace,
          .device = experiment_.device});

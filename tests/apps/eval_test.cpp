@@ -11,10 +11,11 @@
 #include "data/images/synthetic.h"
 #include "data/manifest.h"
 #include "data/pipelines.h"
-#include "methods/training/checkpoint_model.h"
+#include "methods/session/checkpoint.h"
 #include "models/registry.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
+#include "tests/methods/model_state.h"
 #include "tests/methods/tiny_data.h"
 #include "tests/simt_device.h"
 
@@ -70,7 +71,7 @@ struct Fixture {
                 {"step", "12"}};
   }
   std::string put(const std::string& name, const Metadata& about) const {
-    const TrainState state{model->init(3), model->initial_buffers()};
+    const ModelState state{model->init(3), model->initial_buffers()};
     write_safetensors(dir / name, model_tensors(state), about);
     return (dir / name).string();
   }
@@ -115,7 +116,7 @@ TEST_CASE("on a device a checkpoint runs in graphs, with the bits of eager chunk
   const DataSource source = load_source(tiny_data(dir));
   const Recipe recipe = Recipe::resolve(tiny_recipe("supervised"), "test");
   const auto model = make_model("resnet8", 3);
-  const TrainState state{model->init(3), model->initial_buffers()};
+  const ModelState state{model->init(3), model->initial_buffers()};
   const Split split = make_split(source.train, 3, recipe.split());
   write_safetensors(dir / "m", model_tensors(state),
                     {{"recipe", recipe.json().dump()},
@@ -124,7 +125,7 @@ TEST_CASE("on a device a checkpoint runs in graphs, with the bits of eager chunk
   const EvalCheckpoint checkpoint((dir / "m").string(), {}, simt);
   const std::vector<std::int64_t> records{5, 0, 3, 1, 2};
   PredictOptions options{.chunk = 2, .device = simt};  // two replays, and one image left over
-  const TrainState there = state.to(simt);
+  const ModelState there = state.to(simt);
   const PredictedFeatures expected = predict_with_features(
       [&](const Tensor& x) {
         const ModelOutput out = model->forward(there.params, there.buffers, x, Mode::eval);

@@ -165,6 +165,40 @@ Violations check_file_sizes(const fs::path& root) {
   return found;
 }
 
+namespace {
+
+// How high a source lies within methods/, and the group that it shares that height with.
+std::pair<int, std::string> place_in_methods(std::string_view path) {
+  const std::string rest(path.substr(std::string_view("methods/").size()));
+  const std::string folder = rest.find('/') == std::string::npos ? "" : first_component(rest);
+  static const std::map<std::string, int> fixed{
+      {"recipes", 0}, {"losses", 1}, {"evaluation", 1}, {"session", 5}, {"training", 6}};
+  if (const auto found = fixed.find(folder); found != fixed.end()) return {found->second, folder};
+  if (!folder.empty()) return {3, folder};
+  if (rest == "registry.cpp") return {4, rest};
+  if (rest == "supervised.cpp") return {3, rest};
+  return {2, "methods"};
+}
+
+}  // namespace
+
+Violations check_method_order(const fs::path& root) {
+  Violations found;
+  for (const Source& source : sources(root)) {
+    if (!source.path.starts_with("methods/")) continue;
+    const auto [height, group] = place_in_methods(source.path);
+    for (std::size_t i = 0; i < source.lines.size(); ++i) {
+      const auto include = parse_include(source.lines[i]);
+      if (!include || include->angled || !include->target.starts_with("methods/")) continue;
+      const auto [other, of] = place_in_methods(include->target);
+      if (other < height || group == of) continue;
+      found.push_back(
+          fmt::format("{}:{}: {} may not include {}", source.path, i + 1, group, include->target));
+    }
+  }
+  return found;
+}
+
 Violations check_folder_sizes(const fs::path& root) {
   std::map<std::string, int> counts;
   for (const Source& source : sources(root)) {

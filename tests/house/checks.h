@@ -16,6 +16,12 @@ Violations check_includes(const std::filesystem::path& root);
 // No source file past 400 lines; a median of 150 at most.
 Violations check_file_sizes(const std::filesystem::path& root);
 
+// The floor methods/ has an order of its own:
+//   recipes <- {losses, evaluation} <- method.h and its like <- {supervised.cpp, meta, ...families}
+//   <- registry.cpp <- session <- training
+// A source includes its own folder and what lies below.
+Violations check_method_order(const std::filesystem::path& root);
+
 // At most 25 source files in a folder, not counting those of its sub-folders.
 Violations check_folder_sizes(const std::filesystem::path& root);
 

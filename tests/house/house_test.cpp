@@ -29,6 +29,9 @@ TEST_CASE("a floor includes only what lies below it") {
 TEST_CASE("files are small") {
   require_none(check_file_sizes(tree));
 }
+TEST_CASE("within methods each source includes what lies below") {
+  require_none(check_method_order(tree));
+}
 TEST_CASE("folders are small") {
   require_none(check_folder_sizes(tree));
 }
@@ -104,6 +107,20 @@ TEST_CASE("planted: sizes") {
   CHECK(check_file_sizes(dir.path()).empty());
   put_file(dir / "engine/a.cpp", lines(401));
   CHECK(check_file_sizes(dir.path()) == Violations{"engine/a.cpp: 401 lines, at most 400"});
+}
+
+TEST_CASE("planted: the order within methods") {
+  TempDir dir;
+  put_file(dir / "methods/method.h", "#include \"methods/losses/loss.h\"\n");
+  put_file(dir / "methods/losses/loss.h", "#include \"methods/recipes/recipe.h\"\n");
+  put_file(dir / "methods/meta/a.cpp", "#include \"methods/meta/b.h\"\n");
+  put_file(dir / "methods/registry.cpp", "#include \"methods/meta/b.h\"\n");
+  CHECK(check_method_order(dir.path()).empty());
+  put_file(dir / "methods/recipes/keys.cpp", "\n#include \"methods/method.h\"\n");
+  put_file(dir / "methods/experts/c.cpp", "#include \"methods/meta/b.h\"\n");
+  CHECK(check_method_order(dir.path()) ==
+        Violations{"methods/experts/c.cpp:1: experts may not include methods/meta/b.h",
+                   "methods/recipes/keys.cpp:2: recipes may not include methods/method.h"});
 }
 
 TEST_CASE("planted: folders") {

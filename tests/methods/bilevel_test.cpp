@@ -39,6 +39,7 @@ struct Toy {
   nlohmann::json inputs = file["inputs"];
   Params phi;
   BilevelProblem problem;
+  Tensor labels;
   Tensor accuracy = to_tensor(inputs["class_accuracy"]);
   double lambda = inputs["lam"];
 
@@ -58,15 +59,30 @@ struct Toy {
     const Tensor y = to_labels(inputs["train_y"]), meta_y = to_labels(inputs["meta_y"]);
     problem.train_losses = [=](const Params& p) {
       const Tensor logits = net(p, x);
-      return std::pair(ops::softmax_cross_entropy(logits, y), TrainOutputs{Params(), logits});
+      return std::pair(ops::softmax_cross_entropy(logits, y), Params());
     };
     problem.meta_loss = [=](const Params& p) {
       return ops::mean(ops::softmax_cross_entropy(net(p, meta_x), meta_y));
     };
-    problem.labels = y;
-    problem.inner_lr = inputs["alpha"].get<double>();
+    labels = y;
+    problem.inner = class_weighted_mean(y);
+    problem.step.lr = inputs["alpha"].get<double>();
   }
 };
+
+Tensor cotangent(const Toy& toy, const Tensor& weights) {
+  return toy.problem.inner.cotangent({}, as_class_weights(weights));
+}
+
+Params virtual_step(const Toy& toy, const Linearization<Params>& train, const Tensor& weights) {
+  return ek::virtual_step(toy.problem, train, toy.phi, cotangent(toy, weights));
+}
+
+MetaGradient meta_gradient(Estimator estimator, const Toy& toy, const Linearization<Params>& train,
+                           const Tensor& weights) {
+  return ek::meta_gradient(estimator, toy.problem, train, toy.phi, as_class_weights(weights),
+                           cotangent(toy, weights));
+}
 
 // The Difficulty-Net of a variant ("no_bias", "with_bias") with its golden parameters.
 struct Net {
@@ -104,7 +120,7 @@ TEST_CASE("every estimator gives the golden meta-gradient", "[bilevel]") {
 
     const auto train = linearize(toy.problem.train_losses, toy.phi);
     CHECK(max_error(train.value(), expected["per_sample_loss"]) <= golden_tolerance);
-    const Params phi_hat = virtual_step(toy.problem, train, toy.phi, weights);
+    const Params phi_hat = virtual_step(toy, train, weights);
     for (const auto& [name, tensor] : phi_hat) {
       CHECK(max_error(tensor, expected["phi_hat"][name]) <= golden_tolerance);
     }
@@ -114,15 +130,14 @@ TEST_CASE("every estimator gives the golden meta-gradient", "[bilevel]") {
     for (const Estimator estimator :
          {Estimator::forward, Estimator::reverse, Estimator::finite_difference}) {
       INFO(name_of(estimator));
-      const MetaGradient meta = meta_gradient(estimator, toy.problem, train, toy.phi, weights);
+      const MetaGradient meta = meta_gradient(estimator, toy, train, weights);
       const bool probes = estimator == Estimator::finite_difference;
-      CHECK(max_error(meta.class_weights, expected["dG_dw"]) <=
+      CHECK(max_error(meta.outer["class_weights"], expected["dG_dw"]) <=
             (probes ? finite_difference_tolerance : golden_tolerance));
       CHECK(std::abs(meta.meta_loss.item() - double(expected["meta_loss"])) <= golden_tolerance);
     }
-    const MetaGradient none =
-        meta_gradient(Estimator::detached, toy.problem, train, toy.phi, weights);
-    for (const double value : none.class_weights.to_vector()) CHECK(value == 0.0);
+    const MetaGradient none = meta_gradient(Estimator::detached, toy, train, weights);
+    for (const double value : none.outer["class_weights"].to_vector()) CHECK(value == 0.0);
     CHECK(std::abs(none.meta_loss.item() - double(expected["meta_loss"])) <= golden_tolerance);
   }
 }
@@ -138,11 +153,11 @@ TEST_CASE("the Difficulty-Net's gradient and one Adam step are the golden ones",
       Net net(variant["theta"], bias);
       const Tensor weights = class_weights(net.net.difficulty(net.theta, toy.accuracy));
       const auto train = linearize(toy.problem.train_losses, toy.phi);
-      const MetaGradient meta = meta_gradient(estimator, toy.problem, train, toy.phi, weights);
+      const MetaGradient meta = meta_gradient(estimator, toy, train, weights);
       const Params gradient = grad(
           [&](const Params& theta) {
             return difficulty_objective(net.net.difficulty(theta, toy.accuracy), toy.accuracy,
-                                        meta.class_weights, DriverTarget::one_minus_share,
+                                        meta.outer["class_weights"], DriverTarget::one_minus_share,
                                         toy.lambda);
           },
           net.theta);
@@ -157,10 +172,10 @@ TEST_CASE("the Difficulty-Net's gradient and one Adam step are the golden ones",
       CHECK(max_error(after, expected["w_after_adam_exact"]) <= golden_tolerance);
 
       // The real step reuses the recorded forward pass.
-      const Params step = train.vjp(loss_cotangent(after, toy.problem.labels)).flattened();
+      const Params step = train.vjp(cotangent(toy, after)).flattened();
       Params phi = toy.phi.clone();
       Sgd sgd({.momentum = 0.9});
-      sgd.step(phi, step, toy.problem.inner_lr, optimizer_segments(phi, 1e-4, {}));
+      sgd.step(phi, step, toy.problem.step.lr, optimizer_segments(phi, 1e-4, {}));
       for (const auto& [name, tensor] : phi) {
         CHECK(max_error(tensor, expected["phi_after_real_step"][name]) <= golden_tolerance);
       }
@@ -177,11 +192,10 @@ TEST_CASE("identities of the meta-gradient hold", "[bilevel]") {
     const auto& variant = toy.file["difficulty_net"]["no_bias"];
     const Net net(variant["theta"], false);
     const Tensor d = net.net.difficulty(net.theta, toy.accuracy);
-    const MetaGradient meta =
-        meta_gradient(Estimator::forward, toy.problem, train, toy.phi, class_weights(d));
+    const MetaGradient meta = meta_gradient(Estimator::forward, toy, train, class_weights(d));
     const Params by_d = grad(
         [&](const Params& p) {
-          return ops::sum(ops::mul(class_weights(p["d"]), meta.class_weights));
+          return ops::sum(ops::mul(class_weights(p["d"]), meta.outer["class_weights"]));
         },
         Params({{"d", d}}));
     CHECK(max_error(by_d["d"], variant["expected"]["dG_dd"]) <= golden_tolerance);
@@ -192,19 +206,19 @@ TEST_CASE("identities of the meta-gradient hold", "[bilevel]") {
   SECTION("equal weights, meta batch = train batch: sum a_i dG/da_i = -lr v . grad L") {
     const auto losses = toy.problem.train_losses;
     toy.problem.meta_loss = [losses](const Params& p) { return ops::mean(losses(p).first); };
-    const MetaGradient meta = meta_gradient(Estimator::forward, toy.problem, train, toy.phi, ones);
+    const MetaGradient meta = meta_gradient(Estimator::forward, toy, train, ones);
     const Params gradient = grad(toy.problem.meta_loss, toy.phi);
-    const Params v = grad(toy.problem.meta_loss, virtual_step(toy.problem, train, toy.phi, ones));
-    const double expected = -toy.problem.inner_lr.value() * dot(v, gradient);
-    CHECK(std::abs(ops::sum(meta.class_weights).item() - expected) <= 1e-12);
+    const Params v = grad(toy.problem.meta_loss, virtual_step(toy, train, ones));
+    const double expected = -toy.problem.step.lr.value() * dot(v, gradient);
+    CHECK(std::abs(ops::sum(meta.outer["class_weights"]).item() - expected) <= 1e-12);
   }
 
   SECTION("a class that is not in the batch gets exactly zero") {
     const Tensor four = Tensor::full({4}, 1, DType::float64);
     for (const Estimator estimator : {Estimator::forward, Estimator::reverse}) {
-      const MetaGradient meta = meta_gradient(estimator, toy.problem, train, toy.phi, four);
-      CHECK(meta.class_weights.to_vector()[3] == 0.0);
-      CHECK(meta.class_weights.to_vector()[0] != 0.0);
+      const MetaGradient meta = meta_gradient(estimator, toy, train, four);
+      CHECK(meta.outer["class_weights"].to_vector()[3] == 0.0);
+      CHECK(meta.outer["class_weights"].to_vector()[0] != 0.0);
     }
   }
 
@@ -219,10 +233,11 @@ TEST_CASE("identities of the meta-gradient hold", "[bilevel]") {
       }
       return total;
     };
-    const MetaGradient once = meta_gradient(Estimator::forward, toy.problem, train, toy.phi, ones);
-    toy.problem.inner_lr = toy.problem.inner_lr * 2;
-    const MetaGradient twice = meta_gradient(Estimator::forward, toy.problem, train, toy.phi, ones);
-    const Tensor difference = ops::sub(twice.class_weights, ops::affine(once.class_weights, 2));
+    const MetaGradient once = meta_gradient(Estimator::forward, toy, train, ones);
+    toy.problem.step.lr = toy.problem.step.lr * 2;
+    const MetaGradient twice = meta_gradient(Estimator::forward, toy, train, ones);
+    const Tensor difference =
+        ops::sub(twice.outer["class_weights"], ops::affine(once.outer["class_weights"], 2));
     for (const double value : difference.to_vector()) CHECK(std::abs(value) <= 1e-12);
   }
 }

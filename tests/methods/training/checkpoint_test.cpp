@@ -1,11 +1,12 @@
 // Model tensors to files and back: names, layouts, and what does not fit.
-#include "methods/training/checkpoint_model.h"
+#include "methods/session/checkpoint.h"
 
 #include <algorithm>
 
 #include "models/registry.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
+#include "tests/methods/model_state.h"
 #include "tests/temp_dir.h"
 
 using namespace ek;
@@ -20,7 +21,7 @@ Params marked(const Params& buffers) {
   return out.over(Tensor::from(values, {out.numel()}).to(out.dtype()));
 }
 
-TrainState state_of(const Model& model, DType dtype = DType::float32) {
+ModelState state_of(const Model& model, DType dtype = DType::float32) {
   return {model.init(5, dtype), marked(model.initial_buffers(dtype))};
 }
 
@@ -33,15 +34,15 @@ Tensor& tensor_of(SafetensorsFile& file, const std::string& name) {
 
 }  // namespace
 
-TEST_CASE("a model through a file and back, bit for bit", "[checkpoint-model]") {
+TEST_CASE("a model through a file and back, bit for bit", "[checkpoint]") {
   for (const DType dtype : {DType::float32, DType::float64}) {
     for (const char* classifier : {"linear", "cosine"}) {
       const auto model = make_model("resnet8", 7, classifier);
-      const TrainState state = state_of(*model, dtype);
+      const ModelState state = state_of(*model, dtype);
       const TempDir dir;
       write_safetensors(dir / "m.safetensors", model_tensors(state));
       const SafetensorsFile file = read_safetensors(dir / "m.safetensors");
-      const TrainState back = load_model_tensors(file, *model, dtype);
+      const ModelState back = load_model_tensors(file, *model, dtype);
       require_same_structure(back.params, state.params, "test");
       require_same_structure(back.buffers, state.buffers, "test");
       REQUIRE(back.params.flat().to_vector() == state.params.flat().to_vector());
@@ -51,9 +52,9 @@ TEST_CASE("a model through a file and back, bit for bit", "[checkpoint-model]") 
   }
 }
 
-TEST_CASE("files hold OIHW", "[checkpoint-model]") {
+TEST_CASE("files hold OIHW", "[checkpoint]") {
   const auto model = make_model("resnet8", 7);
-  const TrainState state = state_of(*model);
+  const ModelState state = state_of(*model);
   SafetensorsFile file{{}, model_tensors(state)};
   const Tensor in_file = tensor_of(file, "conv1.weight");
   const Tensor ours = state.params["conv1.weight"];
@@ -73,17 +74,17 @@ TEST_CASE("files hold OIHW", "[checkpoint-model]") {
   REQUIRE(tensor_of(file, "bn1.running_mean").shape() == Shape{16});
 }
 
-TEST_CASE("training state and batch counters are passed over", "[checkpoint-model]") {
+TEST_CASE("training state and batch counters are passed over", "[checkpoint]") {
   const auto model = make_model("resnet8", 7);
   SafetensorsFile file{{}, model_tensors(state_of(*model))};
   file.tensors.emplace_back("bn1.num_batches_tracked", Tensor::full({}, 3, DType::int64));
   file.tensors.emplace_back("train.optim.velocity", Tensor::zeros({4}, DType::float32));
-  const TrainState back = load_model_tensors(file, *model, DType::float64);
+  const ModelState back = load_model_tensors(file, *model, DType::float64);
   REQUIRE(back.params.dtype() == DType::float64);
   REQUIRE(back.params.size() == model->parameters().size());
 }
 
-TEST_CASE("what does not fit is named, in one line", "[checkpoint-model]") {
+TEST_CASE("what does not fit is named, in one line", "[checkpoint]") {
   const auto model = make_model("resnet8", 7);
   const SafetensorsFile good{{}, model_tensors(state_of(*model))};
   const auto message = [&](auto&& change) {
@@ -118,7 +119,7 @@ TEST_CASE("what does not fit is named, in one line", "[checkpoint-model]") {
   REQUIRE(contains(message([](SafetensorsFile& f) { f.tensors.clear(); }), "; and "));
 }
 
-TEST_CASE("the network of a foreign file is found by its tensors", "[checkpoint-model]") {
+TEST_CASE("the network of a foreign file is found by its tensors", "[checkpoint]") {
   for (const char* name : {"resnet8", "resnet20", "resnet32"}) {
     const auto model = make_model(name, 13);
     const SafetensorsFile file{{}, model_tensors(state_of(*model))};

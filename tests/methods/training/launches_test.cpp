@@ -45,37 +45,38 @@ struct Steps {
   void plain() {
     auto f = [&](const Params& p) {
       ModelOutput out = model->forward(p, buffers, x, Mode::train);
-      return std::pair(loss.scalar(out.logits, labels), TrainOutputs{out.buffers, out.logits});
+      return std::pair(loss.scalar(out.logits, labels), out.buffers);
     };
     auto lin = linearize(f, params);
-    const Params new_buffers = lin.aux().buffers;
+    const Params new_buffers = lin.aux();
     apply(std::move(lin).vjp(one));
     buffers = new_buffers;
   }
 
   void difficulty() {
-    const BilevelProblem problem{[&](const Params& p) {
-                                   ModelOutput out = model->forward(p, buffers, x, Mode::train);
-                                   return std::pair(loss.per_sample(out.logits, labels),
-                                                    TrainOutputs{out.buffers, out.logits});
-                                 },
-                                 [&](const Params& p) {
-                                   const Tensor logits =
-                                       model->forward(p, buffers, meta_x, Mode::train).logits;
-                                   return ops::mean(loss.per_sample(logits, labels));
-                                 },
-                                 labels, 0.1};
+    const BilevelProblem problem{
+        [&](const Params& p) {
+          ModelOutput out = model->forward(p, buffers, x, Mode::train);
+          return std::pair(loss.per_sample(out.logits, labels), out.buffers);
+        },
+        [&](const Params& p) {
+          const Tensor logits = model->forward(p, buffers, meta_x, Mode::train).logits;
+          return ops::mean(loss.per_sample(logits, labels));
+        },
+        class_weighted_mean(labels),
+        {.lr = 0.1}};
     auto train = linearize(problem.train_losses, params);
     const DifficultyPass before = net.pass(theta, accuracy);
-    const MetaGradient meta =
-        meta_gradient(Estimator::forward, problem, train, params, before.class_weights);
+    const Params seen = as_class_weights(before.class_weights);
+    const MetaGradient meta = meta_gradient(Estimator::forward, problem, train, params, seen,
+                                            problem.inner.cotangent(train.value(), seen));
     adam.step(theta,
-              net.gradient(theta, accuracy, before, meta.class_weights,
+              net.gradient(theta, accuracy, before, meta.outer["class_weights"],
                            DriverTarget::one_minus_share, 0.3),
               1e-3, net_segments);
     const Tensor weights = net.pass(theta, accuracy).class_weights;
-    const Tensor cotangent = loss_cotangent(weights, labels);
-    const Params new_buffers = train.aux().buffers;
+    const Tensor cotangent = problem.inner.cotangent(train.value(), as_class_weights(weights));
+    const Params new_buffers = train.aux();
     apply(std::move(train).vjp(cotangent));
     buffers = new_buffers;
   }

@@ -5,6 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/tensor/device.h"
+#include "methods/session/checkpoint.h"
+#include "methods/session/session.h"
+#include "methods/training/trainer.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"
 #include "tests/temp_dir.h"
@@ -54,29 +57,19 @@ void require_same_bits(const Tensor& a, const Tensor& b) {
   REQUIRE(std::memcmp(a.raw(), b.raw(), a.bytes()) == 0);
 }
 
-// Three steps of a task with its loaders; between them, if wanted, the price is asked for.
-struct Outcome {
-  TrainState state;
-  NamedState optimizer, method;
-};
-Outcome three_steps(const Recipe& recipe, bool with_price) {
-  Task task(recipe, "synthetic:shapes", Precision::float32);
-  TrainState state = task.initial_state();
-  Sgd optimizer(recipe.optimizer());
-  const auto segments = optimizer_segments(state.params, 1e-4, {});
-  Loader train(task.train_stream, 0), meta(task.meta_stream, 0);
+// What three steps leave; between them, if wanted, the price is asked for.
+std::vector<NamedTensor> three_steps(const Recipe& recipe, bool with_price) {
+  const Experiment experiment(recipe, "synthetic:shapes", Precision::float32);
+  State state = experiment.initial_state();
   for (std::int64_t step = 0; step < 3; ++step) {
-    if (with_price) price_of(task, 2);
-    const Batch batch = train.next(), meta_batch = meta.next();
-    const StepContext context{.learning_rate = 0.05,
-                              .train = batch,
-                              .meta = &meta_batch,
-                              .apply = [&](const Params& gradient) {
-                                optimizer.step(state.params, gradient.flattened(), 0.05, segments);
-                              }};
-    task.method->step(state, context);
+    if (with_price) price_of(experiment, 2);
+    run_step(experiment, state, make_step(experiment, step));
   }
-  return {state, optimizer.state(), task.method->state()};
+  std::vector<NamedTensor> tensors;
+  for (const auto& [name, tensor] : checkpoint_tensors(state, Scope::everything)) {
+    tensors.emplace_back(name, tensor.clone());
+  }
+  return tensors;
 }
 
 }  // namespace
@@ -89,8 +82,9 @@ TEST_CASE("the predicted peak is within a tenth of the measured one", "[price]")
       TrainOptions o = options(dir / "run");
       o.prefetch = prefetch;
       const MemoryPrice price = price_training(recipe_of(method), o);
-      CHECK(price.sizes.batch == 72);
-      CHECK(price.sizes.meta_batch == (std::string(method) == "supervised" ? 0 : 40));
+      std::vector<std::int64_t> batches{72};
+      if (std::string(method) == "difficulty-net") batches.push_back(40);
+      CHECK(price.sizes.batches == batches);
       CHECK(price.sizes.eval_images == 256);
       CHECK(price.data_set_bytes == (5000 + 1000) * (32 * 32 * 3 + 8));
 
@@ -118,28 +112,22 @@ TEST_CASE("the predicted peak is within a tenth of the measured one", "[price]")
 
 TEST_CASE("asking for the price changes no bit of a run", "[price]") {
   const Recipe recipe = recipe_of("difficulty-net");
-  const Outcome plain = three_steps(recipe, false), priced = three_steps(recipe, true);
-  require_same_bits(plain.state.params.flat(), priced.state.params.flat());
-  require_same_bits(plain.state.buffers.flat(), priced.state.buffers.flat());
-  REQUIRE(plain.optimizer.size() == priced.optimizer.size());
-  for (std::size_t i = 0; i < plain.optimizer.size(); ++i) {
-    require_same_bits(plain.optimizer[i].second, priced.optimizer[i].second);
-  }
-  REQUIRE(plain.method.size() == priced.method.size());
-  for (std::size_t i = 0; i < plain.method.size(); ++i) {
-    CHECK(plain.method[i].first == priced.method[i].first);
-    require_same_bits(plain.method[i].second, priced.method[i].second);
+  const auto plain = three_steps(recipe, false), priced = three_steps(recipe, true);
+  REQUIRE(plain.size() == priced.size());
+  for (std::size_t i = 0; i < plain.size(); ++i) {
+    CHECK(plain[i].first == priced[i].first);
+    require_same_bits(plain[i].second, priced[i].second);
   }
 }
 
 TEST_CASE("the price leaves no memory behind", "[price]") {
-  const Task task(recipe_of("difficulty-net"), "synthetic:shapes", Precision::float32);
+  const Experiment experiment(recipe_of("difficulty-net"), "synthetic:shapes", Precision::float32);
   const std::int64_t live = memory_stats().live_total_bytes;
-  const MemoryPrice first = price_of(task, 2);
+  const MemoryPrice first = price_of(experiment, 2);
   CHECK(memory_stats().live_total_bytes == live);
-  CHECK(price_of(task, 2).peak.total == first.peak.total);
+  CHECK(price_of(experiment, 2).peak.total == first.peak.total);
   const std::string table = price_table(first);
-  for (const char* word : {"activations", "parameters", "total", "data set", "meta batch 40"}) {
+  for (const char* word : {"activations", "parameters", "total", "data set", "batch 72 + 40"}) {
     CHECK(contains(table, word));
   }
 }
@@ -153,24 +141,25 @@ TEST_CASE("a prediction finds the peak where it will be, not where it was", "[pr
     { const auto constant = allocate({}, 100000); }
     {
       const MemoryScope gradients(MemoryUse::gradients);
-      const auto growing = allocate({}, std::size_t(1024 * sizes.batch + 512 * sizes.meta_batch));
+      const auto growing =
+          allocate({}, std::size_t(1024 * sizes.batches[0] + 512 * sizes.batches[1]));
     }
   };
   const auto growing = std::int64_t(allocated_bytes(1024 * 1000 + 512 * 333));
-  const MemoryPeak large = predict_peak(trial, {.batch = 1000, .meta_batch = 333});
+  const MemoryPeak large = predict_peak(trial, {.batches = {1000, 333}});
   CHECK(large.total == growing + std::int64_t(allocated_bytes(1000)));
   CHECK(large.by_use[std::size_t(MemoryUse::gradients)] == growing);
-  const MemoryPeak tiny = predict_peak(trial, {.batch = 4, .meta_batch = 2});
+  const MemoryPeak tiny = predict_peak(trial, {.batches = {4, 2}});
   CHECK(tiny.total == std::int64_t(allocated_bytes(1000) + allocated_bytes(100000)));
 }
 
 TEST_CASE("sequences that differ are extrapolated by their peaks", "[price]") {
   const PriceTrial trial = [](const StepSizes& sizes, AllocationTrace& trace) {
     trace.next_part();
-    const auto block = allocate({}, std::size_t(64 * 1024 * sizes.batch));
-    if (sizes.batch > 20) allocate({}, 64);
+    const auto block = allocate({}, std::size_t(64 * 1024 * sizes.batches[0]));
+    if (sizes.batches[0] > 20) allocate({}, 64);
   };
   // 16 and 32 MiB and, at the large size, a cache line: classes of an eighth hold both exactly.
-  const double predicted = double(predict_peak(trial, {.batch = 128}).total);
+  const double predicted = double(predict_peak(trial, {.batches = {128}}).total);
   REQUIRE(relative(predicted, 128.0 * 64 * 1024) <= 1e-3);
 }

@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/io/safetensors.h"
+#include "methods/session/experiment.h"
 #include "methods/training/precision_report.h"
-#include "methods/training/task.h"
 #include "methods/training/trainer.h"
 #include "tests/catch.h"
 #include "tests/error_of.h"

@@ -1,6 +1,6 @@
 // Steps in graphs against steps one by one, through everything that comes between steps: epoch
 // ends, accuracy refreshes, evaluations, checkpoints, resumes. Equal in every bit.
-#include "methods/training/step_runner.h"
+#include "methods/session/step_runner.h"
 
 #include <algorithm>
 #include <cmath>
@@ -125,19 +125,17 @@ TEST_CASE("the steps of a graph keep the weight packs that are made at its start
           "[simt][steps]") {
   if (!has_simt()) return;
   const TempDir dir;
-  const Task task(recipe_of("supervised"), tiny_data(dir), Precision::float32, simt);
-  TrainState state = task.initial_state();
-  Sgd sgd(task.recipe.optimizer());
-  const auto segments = optimizer_segments(state.params, 1e-4, {});
-  StepRunner runner(task, state, sgd, segments, 0, {.steps_per_graph = 3});
+  const Experiment experiment(recipe_of("supervised"), tiny_data(dir), Precision::float32, simt);
+  State state = experiment.initial_state();
+  StepRunner runner(experiment, state, 0, {.steps_per_graph = 3});
   REQUIRE(runner.advance(8).size() == 1);  // eager
   CHECK(runner.graphs().empty());
   REQUIRE(runner.advance(2).size() == 1);  // too few for the other graph
   const auto results = runner.advance(8);
   REQUIRE(results.size() == 3);
   CHECK(results[2].step == 4);
-  CHECK(std::isfinite(results[2].report.at(0).second()));
-  CHECK(results[2].report.at(0).second() != results[1].report.at(0).second());
+  CHECK(std::isfinite(results[2].report.loss.item()));
+  CHECK(results[2].report.loss.item() != results[1].report.loss.item());
   CHECK(runner.next_step() == 5);
   const auto graphs = runner.graphs();
   REQUIRE(graphs.size() == 2);
@@ -157,44 +155,41 @@ TEST_CASE("the steps of a graph keep the weight packs that are made at its start
 TEST_CASE("the two graphs of steps share their memory", "[simt][steps]") {
   if (!has_simt()) return;
   const TempDir dir;
-  const Task task(recipe_of("supervised"), tiny_data(dir), Precision::float32, simt);
-  TrainState state = task.initial_state();
-  Sgd sgd(task.recipe.optimizer());
-  const auto segments = optimizer_segments(state.params, 1e-4, {});
+  const Experiment experiment(recipe_of("supervised"), tiny_data(dir), Precision::float32, simt);
+  State state = experiment.initial_state();
   const std::int64_t before = memory_stats(simt).graph_bytes;
-  StepRunner runner(task, state, sgd, segments, 0, {.steps_per_graph = 2});
+  StepRunner runner(experiment, state, 0, {.steps_per_graph = 2});
   runner.advance(1);  // eager
-  const StepReport of_two = runner.advance(2).back().report;
-  REQUIRE(std::isfinite(of_two.at(0).second()));
+  const Report of_two = runner.advance(2).back().report;
+  REQUIRE(std::isfinite(of_two.loss.item()));
   const std::int64_t held = memory_stats(simt).graph_bytes - before;
   REQUIRE(held > 0);
-  CHECK(std::isfinite(runner.advance(1).back().report.at(0).second()));
+  CHECK(std::isfinite(runner.advance(1).back().report.loss.item()));
   REQUIRE(runner.graphs().size() == 2);
   CHECK(memory_stats(simt).graph_bytes - before == held);
-  CHECK(contains(error_of([&] { of_two.at(0).second(); }), "a graph that shares the memory"));
-  CHECK(std::isfinite(runner.advance(2).back().report.at(0).second()));
-  CHECK(std::isfinite(of_two.at(0).second()));  // the same tensor, written anew
+  CHECK(contains(error_of([&] { of_two.loss.item(); }), "a graph that shares the memory"));
+  CHECK(std::isfinite(runner.advance(2).back().report.loss.item()));
+  CHECK(std::isfinite(of_two.loss.item()));  // the same tensor, written anew
 }
 
 TEST_CASE("evaluation in graphs has the bits of eager evaluation on host images", "[simt][steps]") {
   if (!has_simt()) return;
   const TempDir dir;
-  const Task task(recipe_of("supervised"), tiny_data(dir), Precision::float32, simt);
-  TrainState state = task.initial_state();
-  Sgd sgd(task.recipe.optimizer());
-  const auto segments = optimizer_segments(state.params, 1e-4, {});
-  StepRunner runner(task, state, sgd, segments, 0, {});
-  const ResidentImages images = make_resident(task.source.train, simt);
+  const Experiment experiment(recipe_of("supervised"), tiny_data(dir), Precision::float32, simt);
+  State state = experiment.initial_state();
+  StepRunner runner(experiment, state, 0, {});
+  const ResidentImages images = make_resident(experiment.source.train, simt);
   constexpr std::int64_t chunk = 2;  // of 5 records: two replays, and one that is left over
-  Evaluator eager(task, state, images, false, chunk), captured(task, state, images, true, chunk);
+  Evaluator eager(experiment, state, images, false, chunk),
+      captured(experiment, state, images, true, chunk);
   const std::vector<std::int64_t> train{7, 0, 3, 3, 20}, test{5, 1, 2, 4, 0};
   std::vector<double> before;
   for (int step = 0; step < 2; ++step) {
-    PredictOptions options = task.predict_options();
+    PredictOptions options = experiment.predict_options();
     options.chunk = chunk;
     const Predictions expected =
-        predict([&](const Tensor& x) { return task.method->inference_logits(state, x); },
-                task.source.train, train, task.eval_transform, options);
+        predict([&](const Tensor& x) { return experiment.method->infer(state, x).logits(); },
+                experiment.source.train, train, experiment.eval_transform, options);
     for (Evaluator* evaluator : {&eager, &captured}) {
       const Predictions got = evaluator->on_train(train);
       REQUIRE(got.logits == expected.logits);
@@ -227,10 +222,10 @@ TEST_CASE("steps to a graph that cannot be are refused by name", "[steps]") {
   CHECK(contains(refused(probing),
                  "--steps-per-graph 4: this method's steps cannot be captured: "
                  "estimator finite-difference"));
-  const Task task(probing, data, Precision::float32, simt);
-  CHECK(steps_per_graph_for({}, simt, *task.method) == 0);
-  CHECK(steps_per_graph_for(0, simt, *task.method) == 0);
-  const Task plain(recipe_of("supervised"), data, Precision::float32, simt);
+  const Experiment experiment(probing, data, Precision::float32, simt);
+  CHECK(steps_per_graph_for({}, simt, *experiment.method) == 0);
+  CHECK(steps_per_graph_for(0, simt, *experiment.method) == 0);
+  const Experiment plain(recipe_of("supervised"), data, Precision::float32, simt);
   CHECK(steps_per_graph_for({}, simt, *plain.method) == 8);
   CHECK(steps_per_graph_for(3, simt, *plain.method) == 3);
   CHECK(steps_per_graph_for({}, {}, *plain.method) == 0);

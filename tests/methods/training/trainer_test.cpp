@@ -151,10 +151,10 @@ TEST_CASE("plain training learns, and its run folder holds what is promised", "[
   CHECK(double(result["best_on_test"]["overall"]) >= double(result["last"]["overall"]));
   CHECK(result["best_on_test"]["step"].get<int>() % 30 == 0);
   const auto last = read_safetensors(run / "last.safetensors");
-  CHECK(last.find("train.optim.momentum_buffer") != nullptr);
+  CHECK(last.find("train.optim.model/momentum_buffer") != nullptr);
   CHECK(last.find("conv1.weight")->shape() == Shape{16, 3, 3, 3});
   const auto best = read_safetensors(run / "best.safetensors");
-  CHECK(best.find("train.optim.momentum_buffer") == nullptr);
+  CHECK(best.find("train.optim.model/momentum_buffer") == nullptr);
   CHECK(best.metadata.contains("recipe"));
 }
 

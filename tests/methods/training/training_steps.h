@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "methods/training/step_runner.h"
-#include "methods/training/task.h"
+#include "methods/session/checkpoint.h"
+#include "methods/session/step_runner.h"
 #include "methods/training/trainer.h"
 #include "tests/catch.h"
 #include "tests/methods/tiny_data.h"
@@ -28,23 +28,25 @@ struct Steps {
 inline Steps run_steps(const std::string& recipe_text, const std::string& data, Precision precision,
                        Device device, std::int64_t count) {
   const Recipe recipe = Recipe::resolve(recipe_text, "test");
-  const Task task(recipe, data, precision, device);
-  TrainState state = task.initial_state();
-  Sgd optimizer(recipe.optimizer());
-  const auto segments = optimizer_segments(state.params, 1e-4, {});
+  const Experiment experiment(recipe, data, precision, device);
+  State state = experiment.initial_state();
   Steps steps;
-  StepRunner runner(task, state, optimizer, segments, 0, {.prefetch = 0});
+  StepRunner runner(experiment, state, 0, {.prefetch = 0});
   for (std::int64_t step = 0; step < count; ++step) {
-    const StepReport report = runner.advance(1).front().report;
-    CHECK(state.params.flat().device() == device);
-    CHECK(state.buffers.flat().device() == device);
+    const Report report = runner.advance(1).front().report;
+    const Part& model = state["model"];
+    CHECK(model.params.flat().device() == device);
+    CHECK(model.buffers.flat().device() == device);
     Moment& moment = steps.moments.emplace_back();
-    moment.params = state.params.flat().to_vector();
-    moment.buffers = state.buffers.flat().to_vector();
-    for (const auto& [name, value] : report) moment.report.emplace_back(name, value());
+    moment.params = model.params.flat().to_vector();
+    moment.buffers = model.buffers.flat().to_vector();
+    moment.report.emplace_back("loss", report.loss.item());
+    for (const auto& [name, value] : report.numbers) moment.report.emplace_back(name, value());
   }
-  for (const auto& [name, tensor] : task.method->state()) {
-    steps.method.emplace_back(name, tensor.to_vector());
+  for (const NamedTensor& entry : checkpoint_tensors(state, Scope::everything)) {
+    if (entry.first.starts_with("train.") && !entry.first.starts_with("train.optim.model/")) {
+      steps.method.emplace_back(entry.first, entry.second.to_vector());
+    }
   }
   return steps;
 }

@@ -1,4 +1,4 @@
-#include "methods/training/evaluator.h"
+#include "methods/session/evaluator.h"
 
 #include <utility>
 

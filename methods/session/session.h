@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <span>
 
-#include "methods/training/experiment.h"
+#include "methods/session/experiment.h"
 
 namespace ek {
 

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "data/resident.h"
-#include "methods/training/evaluator.h"
-#include "methods/training/session.h"
-#include "methods/training/step_graph.h"
+#include "methods/session/evaluator.h"
+#include "methods/session/session.h"
+#include "methods/session/step_graph.h"
 
 namespace ek {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "methods/evaluation/resident_predictor.h"
-#include "methods/training/experiment.h"
+#include "methods/session/experiment.h"
 
 namespace ek {
 

@@ -1,4 +1,4 @@
-#include "methods/training/session.h"
+#include "methods/session/session.h"
 
 #include <vector>
 

@@ -1,4 +1,4 @@
-#include "methods/training/step_graph.h"
+#include "methods/session/step_graph.h"
 
 #include "engine/training/weight_packs.h"
 

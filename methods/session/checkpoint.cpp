@@ -1,4 +1,4 @@
-#include "methods/training/checkpoint.h"
+#include "methods/session/checkpoint.h"
 
 #include <algorithm>
 #include <set>

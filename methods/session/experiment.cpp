@@ -1,10 +1,10 @@
-#include "methods/training/experiment.h"
+#include "methods/session/experiment.h"
 
 #include <utility>
 
 #include "data/pipelines.h"
 #include "engine/tensor/random.h"
-#include "methods/training/checkpoint.h"
+#include "methods/session/checkpoint.h"
 #include "models/registry.h"
 
 namespace ek {

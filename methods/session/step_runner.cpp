@@ -1,4 +1,4 @@
-#include "methods/training/step_runner.h"
+#include "methods/session/step_runner.h"
 
 #include <algorithm>
 #include <utility>
