@@ -11,6 +11,7 @@
 #include "methods/training/price.h"
 #include "methods/training/run_folder.h"
 #include "methods/training/run_tuning.h"
+#include "methods/training/start/run_summary.h"
 #include "methods/training/step_profile.h"
 #include "methods/training/step_runner.h"
 #include "methods/training/task.h"
@@ -47,6 +48,10 @@ class Trainer {
     const std::int64_t end = options_.max_steps >= 0 ? std::min(options_.max_steps, total) : total;
     const std::int64_t eval_every = task_.recipe.integer("eval.every");
     const std::int64_t save_every = task_.recipe.integer("checkpoint.every");
+    for (const std::string& line :
+         run_summary({task_.recipe, task_.source, task_.split, *task_.model, task_.plan, total})) {
+      observer_.message(line);
+    }
     price_ = price_of(task_, options_.prefetch);
     observer_.message(fmt::format("predicted peak of tensor memory{}: {}", memory_name(),
                                   peak_line(price_.peak)));
