@@ -62,8 +62,8 @@ TEST_CASE("a long label is written out once", "[runs]") {
   INFO(table);
   REQUIRE(words_of(table, "[2]")[1] == "method.name=difficulty-net");
   REQUIRE(contains(table, "  optim.lr=0.5\n"));
-  REQUIRE(contains(table, "dn1   as [2] seed=1 "));
-  REQUIRE(contains(table, "lr1   optim.lr=0.2 seed=1 "));
+  REQUIRE(contains(table, "dn1  as [2] seed=1 "));
+  REQUIRE(contains(table, "lr1  optim.lr=0.2 seed=1 "));
 }
 
 TEST_CASE("runs of different imbalance stand side by side", "[runs]") {
