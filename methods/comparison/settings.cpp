@@ -21,8 +21,9 @@ bool has(const Names& names, std::string_view name) {
 }
 
 std::string text_of(const json& value) {
-  return value.is_string() && !value.get<std::string>().empty() ? value.get<std::string>()
-                                                                : value.dump();
+  if (value.is_number_float()) return fmt::format("{}", value.get<double>());
+  if (value.is_string() && !value.get<std::string>().empty()) return value.get<std::string>();
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 // "supervised" of method.name; empty where there is no such key.

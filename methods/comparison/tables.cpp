@@ -12,21 +12,32 @@ namespace {
 using Row = std::vector<std::string>;
 using Indices = Comparison::Indices;
 constexpr const char* none = "–";
-constexpr std::size_t longest_name = 40, label_width = 33;
+constexpr std::size_t longest_name = 40;
+// The label column takes what the names leave of a terminal's 100 columns, within limits.
+constexpr std::size_t beside_names = 40, narrowest_label = 26;
 
 std::string percent(const std::optional<double>& fraction) {
   return fraction ? fmt::format("{:.2f}", 100 * *fraction) : none;
 }
 
-// What tells a run from the first, as lines of a narrow column. A piece that is wider than the
-// column has a line of its own.
-std::vector<std::string> label_lines(std::vector<std::string> pieces) {
+// What tells a run from the first, as lines of a column. A piece that is wider than the column is
+// broken behind its "=".
+std::vector<std::string> label_lines(const std::vector<std::string>& pieces, std::size_t width) {
   std::vector<std::string> lines;
-  for (std::string& piece : pieces) {
-    if (lines.empty() || text_width(lines.back()) + 1 + text_width(piece) > label_width) {
-      lines.push_back(std::move(piece));
+  const auto put = [&](const std::string& text) {
+    if (lines.empty() || text_width(lines.back()) + 1 + text_width(text) > width) {
+      lines.push_back(text);
     } else {
-      lines.back() += " " + piece;
+      lines.back() += " " + text;
+    }
+  };
+  for (const std::string& piece : pieces) {
+    const std::size_t equals = piece.find('=');
+    if (text_width(piece) <= width || equals == std::string::npos) {
+      put(piece);
+    } else {
+      lines.push_back(piece.substr(0, equals + 1));
+      lines.push_back("  " + piece.substr(equals + 1));
     }
   }
   if (lines.empty()) lines.emplace_back();
@@ -47,10 +58,10 @@ void add_labelled(TextTable& table, Row row, std::size_t label,
 
 // A label that takes several lines is written out once: later runs that are equal but for the seed
 // refer to it.
-std::vector<std::string> label_of(const Comparison& c, std::size_t run) {
+std::vector<std::string> label_of(const Comparison& c, std::size_t run, std::size_t width) {
   std::vector<std::string> pieces = c.differs[run];
   if (run == 0) pieces = {c.runs[0].recipe.empty() ? none : c.runs[0].recipe};
-  for (std::size_t i = 1; i < run && label_lines(pieces).size() > 1; ++i) {
+  for (std::size_t i = 1; i < run && label_lines(pieces, width).size() > 1; ++i) {
     if (!same_but_for_seed(c.runs[i].settings, c.runs[run].settings)) continue;
     pieces = {fmt::format("as [{}]", i + 1)};
     for (std::string& piece : differences(c.runs[i].settings, c.runs[run].settings)) {
@@ -58,17 +69,22 @@ std::vector<std::string> label_of(const Comparison& c, std::size_t run) {
     }
   }
   if (!c.notes[run].empty()) pieces.push_back("(" + c.notes[run] + ")");
-  return label_lines(std::move(pieces));
+  return label_lines(pieces, width);
 }
 
 std::string split_rows(const Comparison& c, const Indices& split) {
   TextTable table(
       {"", "run", "differs from [1]", "overall", "many", "medium", "few", "best val", "best test*"},
       3);
+  std::size_t width = beside_names;
+  for (const std::size_t i : split) {
+    const std::size_t name = std::min(text_width(c.names[i]), longest_name);
+    width = std::min(width, std::max(beside_names - name, narrowest_label));
+  }
   for (const std::size_t i : split) {
     Row row{fmt::format("[{}]", i + 1), shortened(c.names[i], longest_name), ""};
     for (const auto& value : figures_of(c.runs[i])) row.push_back(percent(value));
-    add_labelled(table, std::move(row), 2, label_of(c, i));
+    add_labelled(table, std::move(row), 2, label_of(c, i, width));
   }
   const RunResult& run = c.runs[split[0]];
   return table.str() +
@@ -127,11 +143,11 @@ std::vector<std::string> split_columns(const Comparison& c) {
   return names;
 }
 
-// Runs that count, by their settings but for the split and the seed.
+// Runs by their settings but for the split and the seed; those done twice are left out.
 std::vector<Indices> same_settings(const Comparison& c) {
   std::vector<Indices> groups;
   for (std::size_t i = 0; i < c.runs.size(); ++i) {
-    if (!c.notes[i].empty()) continue;
+    if (c.runs[i].finished && !c.notes[i].empty()) continue;
     const RunSettings mine = without_split(c.runs[i].settings);
     const auto found = std::ranges::find_if(groups, [&](const Indices& group) {
       return same_but_for_seed(without_split(c.runs[group[0]].settings), mine);
@@ -141,13 +157,31 @@ std::vector<Indices> same_settings(const Comparison& c) {
   return groups;
 }
 
+// Overall accuracy of those of `same` that are in `split`: of the finished ones or, where there is
+// none, of the first with the step where it stands.
+std::string overall_in(const Comparison& c, const Indices& same, const Indices& split) {
+  std::vector<double> finished;
+  std::string begun;
+  for (const std::size_t i : same) {
+    if (std::ranges::find(split, i) == split.end()) continue;
+    const auto overall = figures_of(c.runs[i])[0];
+    if (!overall) continue;
+    if (c.runs[i].finished) {
+      finished.push_back(*overall);
+    } else if (begun.empty()) {
+      begun = fmt::format("{} (step {})", percent(overall), c.runs[i].step);
+    }
+  }
+  return !finished.empty() ? spread(finished) : begun.empty() ? none : begun;
+}
+
 std::vector<std::string> label_without_split(const Comparison& c, std::size_t run) {
   const RunSettings first = without_split(c.runs[0].settings);
   RunSettings other = without_split(c.runs[run].settings);
   other.seed = first.seed;
   std::vector<std::string> pieces = differences(first, other);
   if (pieces.empty()) pieces = {c.runs[0].recipe};
-  return label_lines(std::move(pieces));
+  return label_lines(pieces, beside_names);
 }
 
 }  // namespace
@@ -168,18 +202,12 @@ std::string split_table(const Comparison& c) {
   TextTable table(std::move(header));
   for (const Indices& same : same_settings(c)) {
     Row row{""};
-    for (const Indices& split : c.splits) {
-      std::vector<double> overall;
-      for (const std::size_t i : same) {
-        if (std::ranges::find(split, i) == split.end()) continue;
-        if (const auto value = figures_of(c.runs[i])[0]) overall.push_back(*value);
-      }
-      row.push_back(overall.empty() ? none : spread(overall));
-    }
+    for (const Indices& split : c.splits) row.push_back(overall_in(c, same, split));
     add_labelled(table, std::move(row), 0, label_without_split(c, same[0]));
   }
   return table.str() +
-         "overall, percent, last step of finished runs; mean ± sample deviation over seeds\n";
+         "overall, percent, last step; mean ± sample deviation over seeds; (step) of unfinished "
+         "runs\n";
 }
 
 }  // namespace ek

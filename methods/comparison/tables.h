@@ -14,8 +14,9 @@ namespace ek {
 std::string comparison_table(const Comparison& comparison);
 
 // Runs of several splits side by side: a column for each split, a row for each setting of the other
-// keys, overall accuracy of the last step of finished runs, over several seeds as mean and sample
-// deviation. "" where there is one split alone.
+// keys, overall accuracy of the last step, over several seeds as mean and sample deviation. An
+// unfinished run stands there with its step, where no finished one does. "" where there is one
+// split alone.
 std::string split_table(const Comparison& comparison);
 
 // Of the runs of one split, one row per class: training images, difficulty where known, recall of

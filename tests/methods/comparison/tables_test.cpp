@@ -57,13 +57,17 @@ TEST_CASE("a long label is written out once", "[runs]") {
   const Comparison c =
       compare({run("ce", {}), run("dn", {{"method.name", dn}, {"optim.lr", 0.5}}),
                run("dn1", {{"method.name", dn}, {"optim.lr", 0.5}, {"seed", 1}}),
-               run("lr", {{"optim.lr", 0.2}}), run("lr1", {{"optim.lr", 0.2}, {"seed", 1}})});
+               run("lr", {{"optim.lr", 0.2}}), run("lr1", {{"optim.lr", 0.2}, {"seed", 1}}),
+               run("long", {{"data.augment", "a-name-that-is-longer-than-it"}})});
   const std::string table = comparison_table(c);
   INFO(table);
   REQUIRE(words_of(table, "[2]")[1] == "method.name=difficulty-net");
   REQUIRE(contains(table, "  optim.lr=0.5\n"));
-  REQUIRE(contains(table, "dn1  as [2] seed=1 "));
-  REQUIRE(contains(table, "lr1  optim.lr=0.2 seed=1 "));
+  REQUIRE(contains(table, "dn1   as [2] seed=1 "));
+  REQUIRE(contains(table, "lr1   optim.lr=0.2 seed=1 "));
+  REQUIRE(contains(table, "[6]  long  data.augment= "));
+  REQUIRE(contains(table, "             a-name-that-is-longer-than-it\n"));
+  for (const std::string& line : lines_of(table)) REQUIRE(text_width(line) <= 100);
 }
 
 TEST_CASE("runs of different imbalance stand side by side", "[runs]") {
@@ -90,12 +94,12 @@ TEST_CASE("runs of different imbalance stand side by side", "[runs]") {
   INFO(table);
   REQUIRE(words_of(table, "differs from [1]") == Words{"imbalance", "100", "imbalance", "10"});
   REQUIRE(words_of(table, "set/ce") == Words{"40.00", "61.00", pm, "1.41"});
-  REQUIRE(words_of(table, "loss.name=balanced-softmax") == Words{"45.00", none});
+  REQUIRE(words_of(table, "loss.name=balanced-softmax") == Words{"45.00", "1.00", "(step", "5)"});
   const std::string rows = comparison_table(c);
   INFO(rows);
   REQUIRE(contains(rows, "split 00ff: exponential, imbalance 100,"));
   REQUIRE(contains(rows, "split 0aaa: exponential, imbalance 10,"));
-  REQUIRE(words_of(rows, "[2]")[1] == "data.imbalance=10.0");
+  REQUIRE(words_of(rows, "[2]")[1] == "data.imbalance=10");
   REQUIRE(to_json(c)["splits"][1]["runs"] == json{1, 2, 4});
 }
 
