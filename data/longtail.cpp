@@ -19,10 +19,10 @@ constexpr double floor_guard = 1e-9;
 
 // What to try where a class has too few images for the profile, or for what is held out.
 constexpr std::string_view every_image =
-    "for a set that is long-tailed already, data.profile=none takes every image "
-    "(ek-data: --profile none)";
+    "for a set that is long-tailed already, data.profile=none takes every image and "
+    "data.meta_per_class=N holds fewer out (ek-data: --profile none, --meta-per-class N)";
 constexpr std::string_view fewer_held_out =
-    "data.meta_per_class (ek-data: --meta-per-class) says how many are held out";
+    "data.meta_per_class=N holds fewer out (ek-data: --meta-per-class N)";
 
 void check(const SplitSpec& spec) {
   require(spec.subset == "ldam" || spec.subset == "first",

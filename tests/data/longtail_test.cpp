@@ -179,8 +179,10 @@ TEST_CASE("splits that cannot be made name the cure") {
   const auto error = [&](SplitSpec spec) { return error_of([&] { make_split(set, 2, spec); }); };
   CHECK(contains(error({.imbalance = 1, .n_max = 5}), "data.profile=none takes every image"));
   CHECK(contains(error({.imbalance = 9}), "data.profile=none takes every image"));
-  CHECK(contains(error({.meta_per_class = 3}), "data.profile=none takes every image"));
-  CHECK(contains(error({.profile = "none", .meta_per_class = 3}), "data.meta_per_class (ek-data"));
+  CHECK(contains(error({.meta_per_class = 3}),
+                 "data.profile=none takes every image and data.meta_per_class=N holds fewer out"));
+  CHECK(contains(error({.profile = "none", .meta_per_class = 3}),
+                 "; data.meta_per_class=N holds fewer out"));
 }
 
 TEST_CASE("a profile that throws away a long-tailed set draws a warning") {
