@@ -37,7 +37,10 @@ int main(int argc, char** argv) {
   app.add_option("--bins", options.bins, "bins of the calibration error (default: the recipe's)")
       ->check(CLI::Range(1, 10000))
       ->type_name("N");
-  app.add_option("--compare", options.compare, "run folders, in one table")->type_name("RUN_DIR");
+  app.add_option(
+         "--compare", options.compare,
+         "run folders, side by side; means over those that differ in the seed alone (docs/runs.md)")
+      ->type_name("RUN_DIR");
 
   const char* foreign = "Files without a recipe";
   app.add_option("--model", options.foreign.name, "the network (default: by its tensors)")

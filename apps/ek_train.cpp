@@ -33,7 +33,8 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--set", o.sets,
                  "key.path=value, replaces a value of the recipe; may be repeated");
   app.add_option("--data", o.train.data,
-                 "a CIFAR folder (binary layout), a folder of class folders, or synthetic:shapes");
+                 "a CIFAR folder (binary layout), a folder of class folders, or synthetic:shapes "
+                 "(default: the recipe's data.source)");
   app.add_option("--out", o.train.out, "the run folder to fill");
   app.add_flag("--resume", o.train.resume, "go on with the run in --out");
   app.add_option("--max-steps", o.train.max_steps,
@@ -122,7 +123,8 @@ int run(Options& o) {
     fmt::print("{}", ek::describe(recipe));
     return 0;
   }
-  ek::require(!o.train.data.empty(), "--data is missing");
+  if (o.train.data.empty()) o.train.data = recipe.text("data.source");
+  ek::require(!o.train.data.empty(), "--data is missing (the recipe has no data.source)");
   o.train.device = o.common.device;
   ek::require_tunable(o.train.autotune, o.train.tuning, o.train.device);
   if (!o.precision.empty()) {

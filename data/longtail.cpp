@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "data/mt19937.h"
 #include "engine/io/text.h"
@@ -15,6 +16,13 @@ using Records = std::vector<std::int64_t>;
 
 // Protects whole numbers at the ends of the profile from rounding just below (spec 2.1).
 constexpr double floor_guard = 1e-9;
+
+// What to try where a class has too few images for the profile, or for what is held out.
+constexpr std::string_view every_image =
+    "for a set that is long-tailed already, data.profile=none takes every image and "
+    "data.meta_per_class=N holds fewer out (ek-data: --profile none, --meta-per-class N)";
+constexpr std::string_view fewer_held_out =
+    "data.meta_per_class=N holds fewer out (ek-data: --meta-per-class N)";
 
 void check(const SplitSpec& spec) {
   require(spec.subset == "ldam" || spec.subset == "first",
@@ -91,11 +99,13 @@ Split make_split(const ImageSet& train, std::int64_t num_classes, const SplitSpe
 
   const bool all = spec.profile == "none";
   const std::int64_t meta = spec.meta_per_class;
+  const std::string_view cure = all ? fewer_held_out : every_image;
   if (spec.n_max == 0 && !all) {
     require(
         smallest > meta,
-        "split: meta_per_class: expected fewer than the {} images of the smallest class, got {}",
-        smallest, meta);
+        "split: meta_per_class: expected fewer than the {} images of the smallest class, got {}; "
+        "{}",
+        smallest, meta, cure);
     split.spec.n_max = smallest - meta;
   }
   std::vector<std::int64_t> wanted;
@@ -114,11 +124,12 @@ Split make_split(const ImageSet& train, std::int64_t num_classes, const SplitSpe
     if (all && spec.n_max > 0) count = std::min(count, spec.n_max);
     require(count >= 1,
             "split: class {}: expected at least one training image, got {} of {} ({} "
-            "held out, n_max {}, imbalance {})",
-            c, std::max<std::int64_t>(count, 0), size, meta, split.spec.n_max, spec.imbalance);
+            "held out, n_max {}, imbalance {}); {}",
+            c, std::max<std::int64_t>(count, 0), size, meta, split.spec.n_max, spec.imbalance,
+            cure);
     require(count + meta <= size,
-            "split: class {}: expected {} training and {} held-out images, the source has {}", c,
-            count, meta, size);
+            "split: class {}: expected {} training and {} held-out images, the source has {}; {}",
+            c, count, meta, size, cure);
     if (spec.subset == "ldam") generator.shuffle(mine);
     const std::span<const std::int64_t> order(mine);
     append(split.train_index, order.first(std::size_t(count)));
@@ -127,6 +138,29 @@ Split make_split(const ImageSet& train, std::int64_t num_classes, const SplitSpe
   }
   split.hash = hash_records(split);
   return split;
+}
+
+double imbalance_of(std::span<const std::int64_t> counts) {
+  std::int64_t smallest = 0, largest = 0;
+  for (const std::int64_t n : counts) {
+    if (n > 0) smallest = smallest == 0 ? n : std::min(smallest, n);
+    largest = std::max(largest, n);
+  }
+  return smallest > 0 ? double(largest) / double(smallest) : 1;
+}
+
+std::string profile_warning(std::span<const std::int64_t> source_counts, const Split& split,
+                            std::string_view cure) {
+  constexpr double unbalanced = 2;
+  const double imbalance = imbalance_of(source_counts);
+  const std::int64_t all =
+      std::accumulate(source_counts.begin(), source_counts.end(), std::int64_t(0));
+  const std::int64_t kept = std::int64_t(split.train_index.size() + split.meta_index.size());
+  if (split.spec.profile == "none" || imbalance < unbalanced || 2 * kept >= all) return "";
+  return fmt::format(
+      "warning: profile {} leaves out {} of {} training images of a set that is unbalanced already "
+      "(imbalance {:.4g}); {} takes them all",
+      split.spec.profile, all - kept, all, imbalance, cure);
 }
 
 std::string_view name_of(ClassGroup group) {
@@ -143,13 +177,14 @@ std::string_view name_of(ClassGroup group) {
   return "?";
 }
 
-std::vector<ClassGroup> class_groups(std::span<const std::int64_t> counts) {
+std::vector<ClassGroup> class_groups(std::span<const std::int64_t> counts, std::int64_t above,
+                                     std::int64_t below) {
   std::vector<ClassGroup> groups;
   for (const std::int64_t count : counts) {
-    groups.push_back(count == 0           ? ClassGroup::absent
-                     : count > many_above ? ClassGroup::many
-                     : count < few_below  ? ClassGroup::few
-                                          : ClassGroup::medium);
+    groups.push_back(count == 0      ? ClassGroup::absent
+                     : count > above ? ClassGroup::many
+                     : count < below ? ClassGroup::few
+                                     : ClassGroup::medium);
   }
   return groups;
 }

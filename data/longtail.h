@@ -44,10 +44,21 @@ std::vector<std::int64_t> profile_counts(std::string_view profile, std::int64_t 
 //   first  the last meta_per_class in file order are held out, the first n_c are for training
 Split make_split(const ImageSet& train, std::int64_t num_classes, const SplitSpec& spec);
 
+// Largest over smallest count of the classes that are there; 1 where there is none.
+double imbalance_of(std::span<const std::int64_t> counts);
+
+// "" or one line without a full stop, where the profile of `split` leaves out more than half of the
+// training images of a set that is unbalanced already: an imbalance of 2 or more, which balanced
+// sets with ragged classes (ImageNet, Places365) stay below. Names `cure`, what keeps the images.
+std::string profile_warning(std::span<const std::int64_t> source_counts, const Split& split,
+                            std::string_view cure);
+
 // Groups by training count; `absent` is a class without training images.
 enum class ClassGroup : std::uint8_t { many, medium, few, absent };
 inline constexpr std::int64_t many_above = 100, few_below = 20;
 std::string_view name_of(ClassGroup group);
-std::vector<ClassGroup> class_groups(std::span<const std::int64_t> counts);
+std::vector<ClassGroup> class_groups(std::span<const std::int64_t> counts,
+                                     std::int64_t above = many_above,
+                                     std::int64_t below = few_below);
 
 }  // namespace ek

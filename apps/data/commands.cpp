@@ -30,16 +30,6 @@ std::int64_t number_in(const std::vector<ClassGroup>& groups, ClassGroup group) 
   return std::count(groups.begin(), groups.end(), group);
 }
 
-// Largest over smallest count of the classes that are there.
-double imbalance_of(const Counts& counts) {
-  std::int64_t smallest = 0, largest = 0;
-  for (const std::int64_t n : counts) {
-    if (n > 0) smallest = smallest == 0 ? n : std::min(smallest, n);
-    largest = std::max(largest, n);
-  }
-  return smallest > 0 ? double(largest) / double(smallest) : 1;
-}
-
 nlohmann::json describe_json(const DataSource& source, const Counts& train, const Counts& test) {
   const auto groups = class_groups(train);
   nlohmann::json classes = nlohmann::json::array();
@@ -134,6 +124,10 @@ void make_long_tail(const MakeLongTailOptions& options, std::uint64_t seed) {
   SplitSpec spec = options.split;
   spec.subset_seed = seed;
   const Split split = make_split(source.train, source.num_classes(), spec);
+  const auto there = count_labels(source.train.labels, source.num_classes());
+  if (const auto warning = profile_warning(there, split, "--profile none"); !warning.empty()) {
+    std::fputs((warning + "\n").c_str(), stderr);
+  }
   const nlohmann::json manifest = manifest_json(source, split);
   const auto in_file_order = [&](Counts index) {
     std::sort(index.begin(), index.end());

@@ -9,9 +9,9 @@
 
 #include "apps/eval/report.h"
 #include "kernels/base/error.h"
+#include "methods/comparison/tables.h"
 #include "methods/evaluation/ensemble.h"
 #include "methods/evaluation/prior_correction.h"
-#include "methods/evaluation/runs.h"
 
 namespace ek {
 namespace {
@@ -199,12 +199,14 @@ void write_rows(const std::string& path, const char* name, std::vector<Tensor> p
 void compare_runs(const EvalOptions& options) {
   std::vector<RunResult> runs;
   for (const std::string& folder : options.compare) runs.push_back(read_run(folder));
-  if (options.json) return print(to_json(runs));
-  print(comparison_table(runs));
-  const auto has_class_figures = [](const RunResult& run) {
-    return !run.class_weight.empty() || !run.difficulty.empty();
-  };
-  if (std::ranges::any_of(runs, has_class_figures)) print("\n" + class_table(runs));
+  const Comparison comparison = compare(std::move(runs));
+  if (options.json) return print(to_json(comparison));
+  print(comparison_table(comparison));
+  if (const std::string table = split_table(comparison); !table.empty()) print("\n" + table);
+  for (const Comparison::Indices& split : comparison.splits) {
+    const std::string table = class_table(comparison, split);
+    if (!table.empty()) print("\n" + table);
+  }
 }
 
 void evaluate_checkpoints(const EvalOptions& options, const CommonOptions& common) {

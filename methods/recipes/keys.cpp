@@ -29,6 +29,7 @@ std::vector<KeySpec> data_keys(std::int64_t meta_per_class) {
       {"seed", 0, "seed of initialisation, sampling and augmentation", {}, 0, seed_limit},
       {"batch_size", 128, "images of a training batch", {}, 1},
 
+      {"data.source", "", "the data set where --data names none; empty: --data is needed"},
       {"data.profile",
        "exponential",
        "how class counts fall; none takes every image, n_max a cap",

@@ -12,6 +12,7 @@
 #include "methods/training/build_info.h"
 #include "methods/training/price.h"
 #include "methods/training/run_folder.h"
+#include "methods/training/run_summary.h"
 #include "methods/training/run_tuning.h"
 #include "methods/training/step_profile.h"
 
@@ -44,6 +45,11 @@ class Trainer {
     const std::int64_t end = options_.max_steps >= 0 ? std::min(options_.max_steps, total) : total;
     const std::int64_t eval_every = experiment_.recipe.integer("eval.every");
     const std::int64_t save_every = experiment_.recipe.integer("checkpoint.every");
+    for (const std::string& line :
+         run_summary({experiment_.recipe, experiment_.source, experiment_.split, *experiment_.model,
+                      experiment_.plan, total})) {
+      observer_.message(line);
+    }
     price_ = price_of(experiment_, options_.prefetch);
     observer_.message(fmt::format("predicted peak of tensor memory{}: {}", memory_name(),
                                   peak_line(price_.peak)));

@@ -70,6 +70,12 @@ TEST_CASE("step profile, one class, and profiles that make no sense") {
   CHECK(contains(error_of([] { profile_counts("step", 0, 10, 3); }), "n_max"));
 }
 
+TEST_CASE("groups with other borders") {
+  CHECK(class_groups(Counts{0, 5, 9, 10, 30, 31}, 30, 10) ==
+        std::vector{ClassGroup::absent, ClassGroup::few, ClassGroup::few, ClassGroup::medium,
+                    ClassGroup::medium, ClassGroup::many});
+}
+
 TEST_CASE("groups at their borders") {
   CHECK(class_groups(Counts{101, 100, 20, 19, 0}) ==
         std::vector{ClassGroup::many, ClassGroup::medium, ClassGroup::medium, ClassGroup::few,
@@ -166,6 +172,46 @@ TEST_CASE("splits that cannot be made name the class") {
   CHECK(contains(error({.meta_per_class = -1}), "meta_per_class"));
   CHECK(contains(error_of([&] { make_split(labels_only({}), 2, {}); }), "got none"));
   CHECK(contains(error_of([&] { make_split(set, 1, {}); }), "record 5"));
+}
+
+TEST_CASE("splits that cannot be made name the cure") {
+  const ImageSet set = labels_only({0, 0, 0, 0, 0, 1, 1, 1});
+  const auto error = [&](SplitSpec spec) { return error_of([&] { make_split(set, 2, spec); }); };
+  CHECK(contains(error({.imbalance = 1, .n_max = 5}), "data.profile=none takes every image"));
+  CHECK(contains(error({.imbalance = 9}), "data.profile=none takes every image"));
+  CHECK(contains(error({.meta_per_class = 3}),
+                 "data.profile=none takes every image and data.meta_per_class=N holds fewer out"));
+  CHECK(contains(error({.profile = "none", .meta_per_class = 3}),
+                 "; data.meta_per_class=N holds fewer out"));
+}
+
+TEST_CASE("a profile that throws away a long-tailed set draws a warning") {
+  const auto warning = [](const Counts& counts, const SplitSpec& spec) {
+    Counts labels;
+    for (std::size_t c = 0; c < counts.size(); ++c) {
+      labels.insert(labels.end(), std::size_t(counts[c]), std::int64_t(c));
+    }
+    const Split split = make_split(labels_only(labels), std::int64_t(counts.size()), spec);
+    return profile_warning(counts, split, "--cure");
+  };
+  CHECK(warning({80, 40, 10}, {.imbalance = 5}) ==
+        "warning: profile exponential leaves out 114 of 130 training images of a set that is "
+        "unbalanced already (imbalance 8); --cure takes them all");
+  CHECK(contains(warning({80, 40, 0, 10}, {.profile = "step", .imbalance = 5}), "profile step"));
+  CHECK(warning({80, 40, 10}, {.profile = "none"}).empty());
+  CHECK(warning({80, 40, 10}, {.profile = "none", .n_max = 1}).empty());
+  CHECK(warning({100, 100, 100}, {.imbalance = 50}).empty());    // balanced
+  CHECK(warning({100, 60, 60}, {.imbalance = 50}).empty());      // nearly
+  CHECK(warning({20, 10, 10}, {.imbalance = 1}).empty());        // 30 of 40 stay
+  CHECK(warning({20, 10}, {.imbalance = 1, .n_max = 7}) != "");  // 14 of 30
+  // Held-out images are used.
+  CHECK(warning({20, 10}, {.imbalance = 1, .n_max = 7, .meta_per_class = 1}).empty());
+}
+
+TEST_CASE("imbalance is over the classes that are there") {
+  CHECK(imbalance_of(Counts{6, 0, 3, 12}) == 4);
+  CHECK(imbalance_of(Counts{0, 0}) == 1);
+  CHECK(imbalance_of(Counts{}) == 1);
 }
 
 TEST_CASE("a manifest says what the split was, and refuses another") {

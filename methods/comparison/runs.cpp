@@ -1,7 +1,4 @@
-#include "methods/evaluation/runs.h"
-
-#include <cmath>
-#include <map>
+#include "methods/comparison/runs.h"
 
 #include "data/manifest.h"
 #include "engine/io/atomic_file.h"
@@ -33,6 +30,13 @@ std::vector<T> per_class(const json& object, const char* key, std::size_t classe
   fail("{}: {}: expected a list of {} values, one per class", where, key, classes);
 }
 
+std::int64_t count_at(const json& object, const char* key, const std::string& where) {
+  const auto found = object.find(key);
+  require(found != object.end() && found->is_number_integer() && *found >= 0,
+          "{}: {}: expected an integer of 0 or more", where, key);
+  return found->get<std::int64_t>();
+}
+
 json entry(const json& summary, const char* key, std::size_t classes, const std::string& where) {
   const auto found = summary.find(key);
   if (found == summary.end() || found->is_null()) return nullptr;
@@ -57,84 +61,55 @@ json entry(const json& summary, const char* key, std::size_t classes, const std:
 
 }  // namespace
 
-MeanStd mean_std(std::span<const double> values) {
-  require(!values.empty(), "mean_std: expected at least 1 value, got none");
-  const double n = double(values.size());
-  double sum = 0;
-  for (double value : values) sum += value;
-  MeanStd out{sum / n, std::nullopt};
-  if (values.size() == 1) return out;
-  double squares = 0;
-  for (double value : values) squares += (value - out.mean) * (value - out.mean);
-  out.std = std::sqrt(squares / (n - 1));
-  return out;
-}
-
 RunResult read_run(const std::filesystem::path& folder) {
-  const auto manifest_file = folder / "manifest.json", summary_file = folder / "summary.json";
-  const std::string where = summary_file.string();
   require(std::filesystem::is_directory(folder), "{}: expected a run folder", folder.string());
-  const json manifest_json = read_json(manifest_file), summary = read_json(summary_file);
+  const auto manifest_file = folder / "manifest.json", summary_file = folder / "summary.json",
+             config_file = folder / "config.json";
+  const std::string where = summary_file.string();
+  const json config = read_json(config_file), manifest_json = read_json(manifest_file);
+  // A run has no summary before its first checkpoint.
+  const json summary = std::filesystem::exists(summary_file)
+                           ? read_json(summary_file)
+                           : json{{"step", 0}, {"steps", config.value("steps", json())}};
   const Manifest manifest = parse_manifest(manifest_json, manifest_file.string());
   const std::size_t classes = manifest.class_counts.size();
 
   RunResult out;
   out.folder = folder.string();
+  out.settings = settings_of(config, config_file.string());
   const auto name = summary.find("recipe");
-  out.name = name != summary.end() && name->is_string()
-                 ? name->get<std::string>()
-                 : std::filesystem::path(folder).lexically_normal().filename().string();
+  if (name != summary.end() && name->is_string()) out.recipe = name->get<std::string>();
+  out.step = count_at(summary, "step", where);
+  out.steps = count_at(summary, "steps", where);
+  out.finished = out.step == out.steps;
+  out.format = manifest.format;
   out.split_hash = manifest.hash;
+  out.split = manifest.spec;
+  out.test_images = count_at(manifest_json.at("data"), "test_images", manifest_file.string());
   out.class_counts = manifest.class_counts;
   out.class_names =
       per_class<std::string>(manifest_json, "class_names", classes, manifest_file.string());
   for (std::size_t c = out.class_names.size(); c < classes; ++c) {
     out.class_names.push_back(std::to_string(c));
   }
+  if (const auto groups = out.settings.values.find("eval.groups");
+      groups != out.settings.values.end()) {
+    const json& limits = groups->second;
+    require(limits.is_array() && limits.size() == 2 && limits[0].is_number_integer() &&
+                limits[1].is_number_integer(),
+            "{}: recipe: eval.groups: expected two integers", config_file.string());
+    out.many_above = limits[0];
+    out.few_below = limits[1];
+  }
   out.difficulty = per_class<double>(manifest_json, "difficulty", classes, manifest_file.string());
   out.last = entry(summary, "last", classes, where);
+  require(!out.finished || out.last.is_object(), "{}: last: expected results of a finished run",
+          where);
   out.best_by_validation = entry(summary, "best_by_validation", classes, where);
   out.best_on_test = entry(summary, "best_on_test", classes, where);
   if (const auto figures = summary.find("class_figures");
       figures != summary.end() && figures->is_object()) {
     out.class_weight = per_class<double>(*figures, "class_weight", classes, where);
-  }
-  return out;
-}
-
-void require_one_split(std::span<const RunResult> runs) {
-  require(!runs.empty(), "compare: expected at least 1 run, got none");
-  const RunResult& first = runs[0];
-  for (const RunResult& run : runs) {
-    require(run.split_hash == first.split_hash && run.class_counts == first.class_counts,
-            "compare: {} has split {}, {} has split {}: results of different splits do not belong "
-            "in one table",
-            first.folder, first.split_hash, run.folder, run.split_hash);
-  }
-}
-
-json to_json(std::span<const RunResult> runs) {
-  require_one_split(runs);
-  json out{{"split_hash", runs[0].split_hash},
-           {"class_counts", runs[0].class_counts},
-           {"runs", json::array()},
-           {"repeated", json::array()}};
-  std::map<std::string, std::vector<double>> overall;
-  for (const RunResult& run : runs) {
-    json entry{{"name", run.name},
-               {"folder", run.folder},
-               {"last", run.last},
-               {"best_by_validation", run.best_by_validation},
-               {"best_on_test", run.best_on_test}};
-    if (!run.class_weight.empty()) entry["class_weight"] = run.class_weight;
-    out["runs"].push_back(std::move(entry));
-    if (run.last.is_object()) overall[run.name].push_back(run.last.at("overall").get<double>());
-  }
-  for (const auto& [name, values] : overall) {
-    if (values.size() < 2) continue;
-    const MeanStd stats = mean_std(values);
-    out["repeated"].push_back(
-        {{"name", name}, {"runs", values.size()}, {"mean", stats.mean}, {"std", *stats.std}});
   }
   return out;
 }
