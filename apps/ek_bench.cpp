@@ -1,8 +1,9 @@
 // ek-bench: times the kernels one by one, against what the machine reaches.
-#include "apps/common/cli.h"        // CommonOptions, run_program
-#include "benchmarks/measure.h"     // measure
-#include "benchmarks/report.h"      // text_line, to_json, to_csv
-#include "engine/io/atomic_file.h"  // write_file_atomically
+#include "apps/common/cli.h"            // CommonOptions, run_program
+#include "apps/common/number_option.h"  // add_number
+#include "benchmarks/measure.h"         // measure
+#include "benchmarks/report.h"          // text_line, to_json, to_csv
+#include "engine/io/atomic_file.h"      // write_file_atomically
 
 namespace {
 
@@ -74,18 +75,17 @@ int main(int argc, char** argv) {
   // What follows -- is Google Benchmark's.
   const auto split = std::find(argv, argv + argc, std::string_view("--"));
   if (split != argv + argc) o.measure.google.assign(split + 1, argv + argc);
-  ek::add_common_options(app, common);
+  ek::add_common_options(app, common, "seed of the operands (default: 0)");
   app.add_option("--filter", o.measure.filter,
                  "a regular expression for FAMILY/SHAPE/PRECISION/VERSION")
       ->type_name("REGEX");
-  app.add_option("--precision", precision, "float32 or bf16 (both unless given)");
-  app.add_option("--batch", o.measure.batch, "images")->type_name("N");
-  app.add_option("--min-time", o.measure.min_time_s, "seconds a benchmark takes at least")
-      ->type_name("S");
-  app.add_option("--footprint", o.measure.footprint_mib,
+  app.add_option("--precision", precision, "float32 or bf16 (both unless given)")
+      ->type_name("NAME");
+  ek::add_number(app, "--batch", o.measure.batch, "images", std::int64_t(1));
+  ek::add_number(app, "--min-time", o.measure.min_time_s, "seconds a benchmark takes at least");
+  ek::add_number(app, "--footprint", o.measure.footprint_mib,
                  "MiB that the operands of a benchmark rotate through (0: beyond the caches; 8: "
-                 "warm operands)")
-      ->type_name("MIB");
+                 "warm operands)");
   app.add_option("--json", o.json, "write the results to this file as one JSON object")
       ->type_name("FILE");
   app.add_option("--csv", o.csv, "write the results to this file as CSV")->type_name("FILE");

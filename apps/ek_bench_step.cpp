@@ -1,8 +1,9 @@
 // ek-bench-step: times whole training steps on made-up data.
-#include "apps/bench/data.h"          // bench_with_data
-#include "apps/bench/step.h"          // bench_step
-#include "apps/common/cli.h"          // CommonOptions, run_program
-#include "engine/tensor/precision.h"  // runnable_precision
+#include "apps/bench/data.h"            // bench_with_data
+#include "apps/bench/step.h"            // bench_step
+#include "apps/common/cli.h"            // CommonOptions, run_program
+#include "apps/common/number_option.h"  // add_number
+#include "engine/tensor/precision.h"    // runnable_precision
 
 namespace {
 
@@ -58,19 +59,21 @@ int main(int argc, char** argv) {
   std::string precision = "float32";
   bool json = false;
   common.any_device = true;
-  ek::add_common_options(app, common);
-  app.add_option("--model", o.model, "resnet8, resnet20 or resnet32");
-  app.add_option("--task", o.task, "plain or difficulty-net");
-  app.add_option("--estimator", o.estimator, "forward, reverse, finite-difference or detached");
-  app.add_option("--loss", o.loss, "a loss of the recipes");
-  app.add_option("--precision", precision, "float32, float64, bf16 or tf32 (cuda and simt alone)");
-  app.add_option("--batch", o.batch, "training images a step");
-  app.add_option("--meta-batch", o.meta_batch, "meta images a step");
-  app.add_option("--eval-images", o.eval_images, "images of an accuracy pass in every step");
-  app.add_option("--steps", o.steps, "timed steps");
-  app.add_option("--warmup", o.warmup, "steps before them");
-  app.add_option("--pool", o.pool, "distinct batches, rotated");
-  app.add_option("--steps-per-graph", o.steps_per_graph,
+  ek::add_common_options(app, common, "seed of parameters, batches and data (default: 0)");
+  app.add_option("--model", o.model, "resnet8, resnet20 or resnet32")->type_name("NAME");
+  app.add_option("--task", o.task, "plain or difficulty-net")->type_name("NAME");
+  app.add_option("--estimator", o.estimator, "forward, reverse, finite-difference or detached")
+      ->type_name("NAME");
+  app.add_option("--loss", o.loss, "a loss of the recipes")->type_name("NAME");
+  app.add_option("--precision", precision, "float32, float64, bf16 or tf32 (cuda and simt alone)")
+      ->type_name("NAME");
+  ek::add_number(app, "--batch", o.batch, "training images a step");
+  ek::add_number(app, "--meta-batch", o.meta_batch, "meta images a step");
+  ek::add_number(app, "--eval-images", o.eval_images, "images of an accuracy pass in every step");
+  ek::add_number(app, "--steps", o.steps, "timed steps");
+  ek::add_number(app, "--warmup", o.warmup, "steps before them");
+  ek::add_number(app, "--pool", o.pool, "distinct batches, rotated");
+  ek::add_number(app, "--steps-per-graph", o.steps_per_graph,
                  "on a device: steps that are captured and replayed together; 0: op by op "
                  "(default 8; 0 with --eval-images and --with-data)");
   app.add_flag("--autotune", o.autotune,
@@ -84,11 +87,13 @@ int main(int argc, char** argv) {
       ->type_name("FILE");
   app.add_option("--with-data", o.with_data,
                  "a data set as for ek-train: steps on ready batches, with loading, and with "
-                 "loading and evaluation, in turns");
-  app.add_option("--augment", o.augment, "the training pipeline of --with-data");
+                 "loading and evaluation, in turns")
+      ->type_name("DIR");
+  app.add_option("--augment", o.augment, "the training pipeline of --with-data")->type_name("NAME");
   app.add_option("--profile", o.profile,
-                 "write per-op, per-shape and per-layer tables of 5 further steps to this file");
-  app.add_option("--trace", o.trace, "write their Chrome trace to this file");
+                 "write per-op, per-shape and per-layer tables of 5 further steps to this file")
+      ->type_name("FILE");
+  app.add_option("--trace", o.trace, "write their Chrome trace to this file")->type_name("FILE");
   app.add_flag("--json", json, "print one JSON object");
   return ek::run_program(argc, argv, app, [&] {
     o.device = common.device;

@@ -1,6 +1,7 @@
 // ek-check: every op against the CPU, against finite differences, against the clock.
 #include "apps/check/command.h"
 #include "apps/common/cli.h"
+#include "apps/common/number_option.h"
 #ifdef EK_HAS_BENCHMARKS
 #include "benchmarks/operands.h"
 #endif
@@ -20,7 +21,7 @@ int main(int argc, char** argv) {
       "ek-check");
   ek::CommonOptions common;
   common.any_device = true;
-  ek::add_common_options(app, common);
+  ek::add_common_options(app, common, "seed of nothing here: the cases have their own");
   ek::CheckOptions options;
   app.add_option("MODE", options.mode, "test, grad, perf, support, ops, versions or tuning")
       ->required();
@@ -37,7 +38,7 @@ int main(int argc, char** argv) {
                "test, grad, support: a line on stderr as each op begins, \"DEVICE DTYPE OP\"");
   app.add_option("--markdown", options.markdown, "write the table as a page, as docs/coverage.md")
       ->type_name("FILE");
-  app.add_option("--seconds", options.perf_seconds, "perf: for each op (0.3)")->type_name("S");
+  ek::add_number(app, "--seconds", options.perf_seconds, "perf: for each op (0.3)");
   return ek::run_program(argc, argv, app, [&] {
     if (common.device_given) options.device = common.device;
     // Small shapes gain nothing from threads, and waiting for each other costs them much.

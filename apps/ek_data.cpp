@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 
 #include "apps/common/cli.h"
+#include "apps/common/number_option.h"
 #include "apps/data/commands.h"
 
 int main(int argc, char** argv) {
@@ -11,7 +12,8 @@ int main(int argc, char** argv) {
       "under train/ and test/, or synthetic:NAME.",
       "ek-data");
   ek::CommonOptions common;
-  ek::add_common_options(app, common);
+  ek::add_common_options(app, common,
+                         "seed of the selection of make-lt and of synthetic data (default: 0)");
   app.require_subcommand(1);
 
   ek::DescribeOptions describe;
@@ -25,28 +27,27 @@ int main(int argc, char** argv) {
       "a long-tailed training set with the whole test set, in the source's own format; "
       "--seed is that of the selection");
   cut_app->add_option("--data", cut.data, "the data set")->type_name("DIR")->required();
-  cut_app->add_option("--imbalance", cut.split.imbalance, "most frequent class over rarest")
-      ->type_name("R")
+  ek::add_number(*cut_app, "--imbalance", cut.split.imbalance, "most frequent class over rarest")
       ->required();
   cut_app->add_option("--out", cut.out, "a new or empty folder")->type_name("DIR")->required();
   cut_app->add_option("--profile", cut.split.profile, "exponential, step or none")
+      ->type_name("NAME")
       ->capture_default_str();
   cut_app->add_option("--subset", cut.split.subset, "ldam (seeded shuffle) or first (file order)")
+      ->type_name("NAME")
       ->capture_default_str();
-  cut_app
-      ->add_option("--n-max", cut.split.n_max,
-                   "images of the most frequent class; 0: those of the source's smallest class, "
-                   "less the held-out ones")
-      ->capture_default_str();
-  cut_app
-      ->add_option("--meta-per-class", cut.split.meta_per_class,
-                   "images held out of each class, written to a file or folder of their own")
-      ->capture_default_str();
+  ek::add_number(*cut_app, "--n-max", cut.split.n_max,
+                 "images of the most frequent class; 0, the default: those of the source's "
+                 "smallest class, less the held-out ones");
+  ek::add_number(*cut_app, "--meta-per-class", cut.split.meta_per_class,
+                 "images held out of each class, written to a file or folder of their own "
+                 "(default: 0)");
 
   ek::SynthesizeOptions draw;
   auto* draw_app = app.add_subcommand("synthesize", "a synthetic data set as files");
-  draw_app->add_option("--name", draw.name, "shapes")->capture_default_str();
+  draw_app->add_option("--name", draw.name, "shapes")->type_name("NAME")->capture_default_str();
   draw_app->add_option("--format", draw.format, "cifar (CIFAR-10's layout) or png (class folders)")
+      ->type_name("NAME")
       ->capture_default_str();
   draw_app->add_option("--out", draw.out, "a new or empty folder")->type_name("DIR")->required();
 
@@ -56,9 +57,13 @@ int main(int argc, char** argv) {
   preview_app->add_option("--out", preview.out, "the picture, a PNG file")
       ->type_name("FILE")
       ->required();
-  preview_app->add_option("--columns", preview.columns, "images per class")->capture_default_str();
-  preview_app->add_option("--rows", preview.rows, "classes")->capture_default_str();
-  preview_app->add_option("--zoom", preview.zoom, "pixels per pixel")->capture_default_str();
+  constexpr std::int64_t most = 1000;
+  ek::add_number(*preview_app, "--columns", preview.columns, "images per class (default: 10)",
+                 std::int64_t(1), most);
+  ek::add_number(*preview_app, "--rows", preview.rows, "classes (default: 20)", std::int64_t(1),
+                 most);
+  ek::add_number(*preview_app, "--zoom", preview.zoom, "pixels per pixel (default: 2)",
+                 std::int64_t(1), most);
 
   return ek::run_program(argc, argv, app, [&] {
     const std::uint64_t seed = common.seed.value_or(0);

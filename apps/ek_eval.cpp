@@ -1,5 +1,6 @@
 // ek-eval: metrics of checkpoints on a data set, and tables of finished runs.
 #include "apps/common/cli.h"
+#include "apps/common/number_option.h"
 #include "apps/eval/command.h"
 
 int main(int argc, char** argv) {
@@ -9,7 +10,7 @@ int main(int argc, char** argv) {
       "ek-eval");
   ek::CommonOptions common;
   common.any_device = true;
-  ek::add_common_options(app, common);
+  ek::add_common_options(app, common, "seed of synthetic data (default: 0)");
   ek::EvalOptions options;
   app.add_option("--checkpoint", options.checkpoints,
                  "safetensors files, or run folders for their best.safetensors")
@@ -21,6 +22,7 @@ int main(int argc, char** argv) {
   app.add_option("--split", options.split,
                  "test, train, or val (also: meta), the images that the recipe held out")
       ->check(CLI::IsMember({"test", "val", "meta", "train"}))
+      ->type_name("NAME")
       ->capture_default_str();
   app.add_flag("--prior-correction", options.prior_correction,
                "figures also with the logits corrected from the training prior to that of the set");
@@ -34,9 +36,8 @@ int main(int argc, char** argv) {
   app.add_option("--features-out", options.features_out, "what the classifier saw, and labels")
       ->type_name("FILE");
   app.add_flag("--json", options.json, "one JSON object instead of tables");
-  app.add_option("--bins", options.bins, "bins of the calibration error (default: the recipe's)")
-      ->check(CLI::Range(1, 10000))
-      ->type_name("N");
+  ek::add_number(app, "--bins", options.bins,
+                 "bins of the calibration error (default: the recipe's)", 1, 10000);
   app.add_option(
          "--compare", options.compare,
          "run folders, side by side; means over those that differ in the seed alone (docs/runs.md)")
@@ -46,10 +47,8 @@ int main(int argc, char** argv) {
   app.add_option("--model", options.foreign.name, "the network (default: by its tensors)")
       ->type_name("NAME")
       ->group(foreign);
-  app.add_option("--num-classes", options.foreign.num_classes,
-                 "classes (default: by the classifier)")
-      ->check(CLI::Range(1, 1000000))
-      ->type_name("N")
+  ek::add_number(app, "--num-classes", options.foreign.num_classes,
+                 "classes (default: by the classifier)", std::int64_t(1), std::int64_t(1000000))
       ->group(foreign);
   app.add_option("--normalize", options.foreign.normalize,
                  "normalisation constants (default: cifar-a)")

@@ -10,7 +10,7 @@ int main(int argc, char** argv) {
       "ek-op");
   ek::CommonOptions common;
   common.any_device = true;
-  ek::add_common_options(app, common);
+  ek::add_common_options(app, common, "seed of the numbers of --example (default: 0)");
   ek::OpOptions options;
   app.add_option("NAME", options.name, "conv2d, loss:NAME, model:NAME, ...: see --list");
   app.add_flag("--list", options.list,

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "apps/common/cli.h"                    // CommonOptions, run_program
+#include "apps/common/number_option.h"          // add_number
 #include "apps/common/progress.h"               // ProgressPrinter
 #include "apps/common/recipes.h"                // load_recipe, list_recipes
 #include "methods/training/precision_report.h"  // precision_report
@@ -28,29 +29,37 @@ struct Options {
 
 void add_options(CLI::App& app, Options& o) {
   o.common.any_device = true;
-  ek::add_common_options(app, o.common);
-  app.add_option("--recipe", o.recipe, "a built-in recipe (see --list) or a JSON file");
-  app.add_option("--set", o.sets,
-                 "key.path=value, replaces a value of the recipe; may be repeated");
+  ek::add_common_options(
+      app, o.common,
+      "the recipe's seed: of initialisation, sampling and augmentation, and of synthetic data; "
+      "which images are taken is by data.subset_seed");
+  app.add_option("--recipe", o.recipe,
+                 "a built-in recipe (see --list), a JSON file, or a run folder for its recipe")
+      ->type_name("NAME");
+  app.add_option("--set", o.sets, "replaces a value of the recipe; may be repeated")
+      ->type_name("KEY=VALUE");
   app.add_option("--data", o.train.data,
                  "a CIFAR folder (binary layout), a folder of class folders, or synthetic:shapes "
-                 "(default: the recipe's data.source)");
-  app.add_option("--out", o.train.out, "the run folder to fill");
+                 "(default: the recipe's data.source)")
+      ->type_name("DIR");
+  app.add_option("--out", o.train.out, "the run folder to fill")->type_name("RUN_DIR");
   app.add_flag("--resume", o.train.resume, "go on with the run in --out");
-  app.add_option("--max-steps", o.train.max_steps,
-                 "stop (and checkpoint) at this step; the schedule stays")
-      ->check(CLI::NonNegativeNumber);
-  app.add_option(
-      "--precision", o.precision,
-      "float32 (default), float64, bf16 or tf32 (cuda and simt alone); with --audit: also compare "
-      "it with float64 on a whole batch");
-  app.add_option(
-      "--steps-per-graph", o.train.steps_per_graph,
+  ek::add_number(app, "--max-steps", o.train.max_steps,
+                 "stop (and checkpoint) at this step; the schedule stays");
+  app.add_option("--precision", o.precision,
+                 "float32 (default), float64, bf16 or tf32 (cuda and simt alone); with --audit: "
+                 "also compare "
+                 "it with float64 on a whole batch")
+      ->type_name("NAME");
+  ek::add_number(
+      app, "--steps-per-graph", o.train.steps_per_graph,
       "on a device: steps that are captured and replayed together; the results do not depend on it "
       "(default 8; 0: op by op, as with --profile and --trace and where the method cannot be "
       "captured)");
-  app.add_option("--init", o.train.init, "safetensors file with the model's starting weights");
-  app.add_option("--stage1", o.stage1, "run folder of a first stage (no method here has stages)");
+  app.add_option("--init", o.train.init, "safetensors file with the model's starting weights")
+      ->type_name("FILE");
+  app.add_option("--stage1", o.stage1, "run folder of a first stage (no method here has stages)")
+      ->type_name("RUN_DIR");
   app.add_flag("--audit", o.audit,
                "compare the method's derivatives with finite differences in float64, and stop");
   app.add_flag("--autotune", o.train.autotune,
@@ -63,11 +72,13 @@ void add_options(CLI::App& app, Options& o) {
   app.add_flag("--price", o.price,
                "print the peak of tensor memory that the run will reach, and stop");
   app.add_option(
-      "--profile", o.train.profile,
-      fmt::format("write per-op, per-shape and per-layer tables of {} steps, after {} of "
-                  "warm-up, to this file",
-                  ek::StepProfile::default_steps, ek::StepProfile::default_warmup));
-  app.add_option("--trace", o.train.trace, "write the Chrome trace of the same steps to this file");
+         "--profile", o.train.profile,
+         fmt::format("write per-op, per-shape and per-layer tables of {} steps, after {} of "
+                     "warm-up, to this file",
+                     ek::StepProfile::default_steps, ek::StepProfile::default_warmup))
+      ->type_name("FILE");
+  app.add_option("--trace", o.train.trace, "write the Chrome trace of the same steps to this file")
+      ->type_name("FILE");
   app.add_flag("--list", o.list, "name the built-in recipes");
   app.add_flag("--describe", o.describe, "print the recipe with all its defaults, documented");
 }

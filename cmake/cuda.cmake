@@ -50,7 +50,7 @@ endif()
 
 # What every target with .cu files for nvcc needs.
 function(ek_cuda_options name)
-  target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR})
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
   # Static, as CMake links it for CUDA sources anyway: two runtimes in a program are one too many.
   target_link_libraries(${name} PUBLIC CUDA::cudart_static fmt::fmt)
   # CMake 3.25 does not know C++20 for nvcc 13, and must not insist on it. The relaxed flag lets device code call constexpr

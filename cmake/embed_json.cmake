@@ -8,20 +8,20 @@
 # comes or goes.
 function(ek_embed_json out folder)
   cmake_parse_arguments(PARSE_ARGV 2 arg "" "HEADER;FUNCTION" "")
-  set(absolute ${CMAKE_SOURCE_DIR}/${folder})
+  set(absolute ${PROJECT_SOURCE_DIR}/${folder})
   file(GLOB_RECURSE names CONFIGURE_DEPENDS RELATIVE ${absolute} ${absolute}/*.json)
   list(SORT names)
-  set(source ${CMAKE_BINARY_DIR}/generated/${arg_FUNCTION}.cpp)
-  set(list ${CMAKE_BINARY_DIR}/generated/${arg_FUNCTION}.txt)
+  set(source ${PROJECT_BINARY_DIR}/generated/${arg_FUNCTION}.cpp)
+  set(list ${PROJECT_BINARY_DIR}/generated/${arg_FUNCTION}.txt)
   list(JOIN names "\n" lines)
   file(CONFIGURE OUTPUT ${list} CONTENT "${lines}\n" @ONLY)
   list(TRANSFORM names PREPEND ${absolute}/ OUTPUT_VARIABLE files)
   add_custom_command(
     OUTPUT ${source}
-    COMMAND ${CMAKE_COMMAND} -D LIST=${list} -D ROOT=${CMAKE_SOURCE_DIR} -D FOLDER=${folder}
+    COMMAND ${CMAKE_COMMAND} -D LIST=${list} -D ROOT=${PROJECT_SOURCE_DIR} -D FOLDER=${folder}
             -D HEADER=${arg_HEADER} -D FUNCTION=${arg_FUNCTION}
-            -D OUTPUT=${source} -P ${CMAKE_SOURCE_DIR}/cmake/write_json.cmake
-    DEPENDS ${files} ${list} ${CMAKE_SOURCE_DIR}/cmake/write_json.cmake
+            -D OUTPUT=${source} -P ${PROJECT_SOURCE_DIR}/cmake/write_json.cmake
+    DEPENDS ${files} ${list} ${PROJECT_SOURCE_DIR}/cmake/write_json.cmake
     COMMENT "Embedding ${folder}"
     VERBATIM)
   set(${out} ${source} PARENT_SCOPE)

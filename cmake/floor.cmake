@@ -9,7 +9,7 @@ function(ek_floor name)
     list(FILTER sources EXCLUDE REGEX "^${folder}/")
   endforeach()
   if(NOT sources)  # a floor that has headers alone is still a target
-    set(sources ${CMAKE_BINARY_DIR}/generated/${name}.cpp)
+    set(sources ${PROJECT_BINARY_DIR}/generated/${name}.cpp)
     file(CONFIGURE OUTPUT ${sources} CONTENT "")
   endif()
   add_library(${name} STATIC ${sources})

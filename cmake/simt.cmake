@@ -34,13 +34,13 @@ set(ek_simt_check -fsanitize=thread -g1
 function(ek_simt_kernels name flavour)
   set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX)
   add_library(${name} OBJECT ${ARGN})
-  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   # One result in all flavours; what kernels do with types; file names from the root in messages
   # (a generator may name a source from the build folder).
-  file(RELATIVE_PATH up ${CMAKE_BINARY_DIR} ${CMAKE_SOURCE_DIR})
+  file(RELATIVE_PATH up ${PROJECT_BINARY_DIR} ${PROJECT_SOURCE_DIR})
   target_compile_options(${name} PRIVATE -ffp-contract=off -fno-strict-aliasing
-    -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -ffile-prefix-map=${up}=
-    -fdebug-prefix-map=${CMAKE_BINARY_DIR}=.)
+    -ffile-prefix-map=${PROJECT_SOURCE_DIR}/= -ffile-prefix-map=${up}=
+    -fdebug-prefix-map=${PROJECT_BINARY_DIR}=.)
   if(flavour STREQUAL "checked")
     target_compile_options(${name} PRIVATE ${ek_simt_check})
   elseif(flavour STREQUAL "sanitized")

@@ -3,8 +3,11 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <sstream>
 #include <string>
 
+#include "apps/common/help.h"
+#include "apps/common/number_option.h"
 #include "engine/tuning/tuning.h"
 #include "kernels/base/error.h"
 
@@ -21,6 +24,13 @@ int report(const char* kind, std::string message, int code) {
   return code;
 }
 
+int print_help(const CLI::App& app, const CLI::ParseError& asked) {
+  std::ostringstream help, fault;
+  const int code = app.exit(asked, help, fault);
+  std::fputs(wrapped_help(help.str()).c_str(), stdout);
+  return code;
+}
+
 // Results that did not reach a full disk or a closed pipe are no success.
 int finish(int code) {
   if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return code;
@@ -29,7 +39,7 @@ int finish(int code) {
 
 }  // namespace
 
-void add_common_options(CLI::App& app, CommonOptions& options) {
+void add_common_options(CLI::App& app, CommonOptions& options, const std::string& seed_help) {
   app.fallthrough();
   app.add_option_function<std::string>(
          "--device",
@@ -43,25 +53,25 @@ void add_common_options(CLI::App& app, CommonOptions& options) {
          options.any_device ? "cpu, simt (the host executor: slow, for tests), cuda or cuda:N"
                             : "cpu")
       ->type_name("NAME");
-  app.add_option_function<int>(
-         "--threads",
-         [&options](int threads) {
-           require(threads >= 0 && threads <= 4096, "--threads: expected 0 to 4096, got {}",
-                   threads);
-           options.threads = threads;
-           set_threads(threads);
-         },
-         "CPU threads (0: one per core); results do not depend on it")
-      ->type_name("N");
-  app.add_option("--seed", options.seed, "seed of everything random")->type_name("N");
+  add_integer(app, "--threads",
+              [&options](std::int64_t threads) {
+                options.threads = int(threads);
+                set_threads(int(threads));
+              },
+              "CPU threads (0: one per core); results do not depend on it", {0, 4096});
+  add_unsigned(
+      app, "--seed", [&options](std::uint64_t seed) { options.seed = seed; }, seed_help);
 }
 
 int run_program(int argc, char** argv, CLI::App& app, const std::function<int()>& body) {
   try {
     app.parse(argc, argv);
     return finish(body());
+  } catch (const CLI::ExtrasError&) {
+    return report("error", unknown_argument(app), 2);
   } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() == 0) return finish(app.exit(e));  // --help
+    if (e.get_exit_code() == 0) return finish(print_help(app, e));
+    if (!app.remaining(true).empty()) return report("error", unknown_argument(app), 2);
     return report("error", e.what(), 2);
   } catch (const Error& e) {
     return report("error", e.what(), 2);

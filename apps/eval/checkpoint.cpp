@@ -77,7 +77,7 @@ EvalCheckpoint::EvalCheckpoint(const std::string& file, const ForeignModel& fore
     split_.meta_index.resize(std::size_t(manifest_->meta_total));
     method_ = find_method(recipe_->text("method.name"))
                   .make({*recipe_, *model_, split_, precision_,
-                         std::uint64_t(recipe_->integer("seed")), device_, inputs_});
+                         recipe_->seed(), device_, inputs_});
   }
   state_ = State(parts(), 0, master_dtype(precision_), device_, inputs_);
   load_model(state_, tensors, *model_, file_);

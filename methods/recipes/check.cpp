@@ -1,6 +1,7 @@
 #include <algorithm>
-#include <cmath>
+#include <limits>
 
+#include "engine/io/number.h"
 #include "engine/io/text.h"
 #include "kernels/base/error.h"
 #include "methods/recipes/parts.h"
@@ -9,9 +10,6 @@ namespace ek::recipe_parts {
 namespace {
 
 using nlohmann::json;
-
-// Doubles hold every integer up to here.
-constexpr double integer_limit = 9007199254740992.0;
 
 std::string type_name(const json& specimen) {
   switch (specimen.type()) {
@@ -42,9 +40,14 @@ std::string plural(const json& specimen) {
 
 std::string range_text(const KeySpec& key) {
   const bool below = key.minimum > -1e300, above = key.maximum < 1e300;
-  if (below && above) return fmt::format(" from {} to {}", key.minimum, key.maximum);
-  if (below) return fmt::format(" of {} or more", key.minimum);
-  if (above) return fmt::format(" of {} or less", key.maximum);
+  const std::string least = limit_text(key.minimum), most = limit_text(key.maximum);
+  if (key.exclusive && below && above) {
+    return fmt::format(" of {} or more and below {}", least, most);
+  }
+  if (key.exclusive) return fmt::format(" above {}", least);
+  if (below && above) return fmt::format(" from {} to {}", least, most);
+  if (below) return fmt::format(" of {} or more", least);
+  if (above) return fmt::format(" of {} or less", most);
   return "";
 }
 
@@ -58,14 +61,26 @@ struct Checker {
   }
 
   json number(const std::string& path, const json& specimen, const json& value) const {
-    const bool whole = specimen.is_number_integer();
     const std::string expected = type_name(specimen) + range_text(key);
     if (!value.is_number()) fail_value(path, expected, value);
     const double x = value.get<double>();
-    if (!(x >= key.minimum && x <= key.maximum)) fail_value(path, expected, value);
-    if (!whole) return x;
-    if (!(std::abs(x) <= integer_limit) || x != std::floor(x)) fail_value(path, expected, value);
-    return std::int64_t(x);
+    if (!within(x)) fail_value(path, expected, value);
+    if (!specimen.is_number_integer()) return x;
+    // Text that is a whole number has come as an integer (engine/io/strict_json.h).
+    if (!value.is_number_integer()) fail_value(path, expected, value);
+    constexpr auto top = std::uint64_t(std::numeric_limits<std::int64_t>::max());
+    const bool wide = value.is_number_unsigned() && value.get<std::uint64_t>() > top;
+    if (wide && !(key.maximum > double(top) && key.maximum < 1e300)) {
+      fail_value(path, expected, value);
+    }
+    if (wide) return value.get<std::uint64_t>();
+    return value.get<std::int64_t>();
+  }
+
+  bool within(double x) const {
+    if (!(x >= key.minimum && x <= key.maximum)) return false;
+    if (!key.exclusive) return true;
+    return key.maximum < 1e300 ? x < key.maximum : x > key.minimum;
   }
 
   json text(const std::string& path, const json& value) const {

@@ -13,7 +13,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr double seed_limit = 9007199254740992.0;  // 2^53: what a JSON number holds exactly
+constexpr double seed_limit = 18446744073709551615.0;  // as limit_text writes it
 
 std::vector<std::string> names_of(const std::vector<Declared>& entries) {
   std::vector<std::string> names;
@@ -89,7 +89,7 @@ std::vector<KeySpec> optim_keys() {
   return {
       {"optim.name", "sgd", "the optimiser", {"sgd"}},
       {"optim.lr", 0.1, "learning rate, which the schedule varies", {}, 0},
-      {"optim.momentum", 0.9, "momentum", {}, 0, 1},
+      {"optim.momentum", 0.9, "momentum", {}, 0, 1, true},
       {"optim.nesterov", false, "Nesterov's form of momentum"},
       {"optim.weight_decay", 5e-4, "L2 weight decay, on every parameter", {}, 0},
       {.path = "optim.groups",
@@ -101,9 +101,13 @@ std::vector<KeySpec> optim_keys() {
 
       {"meta_optim.name", "adam", "optimiser of a meta-network", {"adam"}},
       {"meta_optim.lr", 1e-3, "its learning rate, constant", {}, 0},
-      {"meta_optim.beta1", 0.9, "decay of the mean of gradients", {}, 0, 1},
-      {"meta_optim.beta2", 0.999, "decay of the mean of their squares", {}, 0, 1},
-      {"meta_optim.eps", 1e-8, "added to the root of the latter", {}, 0},
+      {"meta_optim.beta1", 0.9, "decay of the mean of gradients", {}, 0, 1, true},
+      {"meta_optim.beta2", 0.999, "decay of the mean of their squares", {}, 0, 1, true},
+      {.path = "meta_optim.eps",
+       .fallback = 1e-8,
+       .doc = "added to the root of the latter",
+       .minimum = 0,
+       .exclusive = true},
       {"meta_optim.weight_decay", 1e-4, "L2 weight decay of the meta-network", {}, 0},
   };
 }

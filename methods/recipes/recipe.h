@@ -18,6 +18,8 @@ struct KeySpec {
   std::string doc;          // one line
   std::vector<std::string> choices = {};     // allowed strings, if it is a choice
   double minimum = -1e300, maximum = 1e300;  // of a number, or of the numbers of a list
+  // The maximum itself is not allowed; where there is none, the minimum.
+  bool exclusive = false;
   // Of a list: a specimen of its elements. They have its type; where it is an object, its fields
   // are those that an element may have, with their defaults.
   nlohmann::json element = nullptr;
@@ -48,6 +50,7 @@ class Recipe {
 
   double number(std::string_view path) const;
   std::int64_t integer(std::string_view path) const;
+  std::uint64_t seed() const;  // the key "seed", of 64 bits
   bool flag(std::string_view path) const;
   std::string text(std::string_view path) const;
   // A key's value, or a whole group as an object; Error if `path` is not declared.

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 
 #include "engine/io/text.h"
 #include "methods/recipes/parts.h"
@@ -44,7 +45,14 @@ double Recipe::number(std::string_view path) const {
 
 std::int64_t Recipe::integer(std::string_view path) const {
   const nlohmann::json& value = at(path);
-  return as<std::int64_t>(value, value.is_number_integer(), path, "an integer");
+  constexpr auto top = std::uint64_t(std::numeric_limits<std::int64_t>::max());
+  const bool fits = value.is_number_integer() &&
+                    (!value.is_number_unsigned() || value.get<std::uint64_t>() <= top);
+  return as<std::int64_t>(value, fits, path, "an integer of 64 bits");
+}
+
+std::uint64_t Recipe::seed() const {
+  return as<std::uint64_t>(at("seed"), at("seed").is_number_integer(), "seed", "an integer");
 }
 
 bool Recipe::flag(std::string_view path) const {

@@ -57,7 +57,7 @@ kernels::AugmentSpec pipeline_of(const Recipe& recipe, const std::string& view,
 StreamSpec Experiment::stream_spec(std::size_t index, std::int64_t tiny) const {
   const StreamDecl& decl = needs.streams[index];
   const bool held_out = decl.from == Records::held_out;
-  const std::uint64_t seed = seed_of_stream(std::uint64_t(recipe.integer("seed")), decl, index);
+  const std::uint64_t seed = seed_of_stream(recipe.seed(), decl, index);
   StreamSpec spec;
   spec.images = &source.train;
   spec.subset = held_out ? split.meta_index : split.train_index;
@@ -100,7 +100,7 @@ Experiment::Experiment(const Recipe& recipe_, const std::string& data, Precision
       inputs(std::move(inputs_)),
       model(model_for(recipe, source.num_classes(), precision)),
       method(find_method(recipe.text("method.name"))
-                 .make({recipe, *model, split, precision, std::uint64_t(recipe.integer("seed")),
+                 .make({recipe, *model, split, precision, recipe.seed(),
                         device, inputs})),
       needs(method->needs()),
       eval_transform(eval_spec(recipe.text("data.augment"), recipe.text("data.normalize"),
@@ -133,7 +133,7 @@ StepStart Experiment::start_of(std::int64_t step) const {
 }
 
 State Experiment::initial_state(const std::string& init) const {
-  State state(needs.parts, std::uint64_t(recipe.integer("seed")), master_dtype(precision), device,
+  State state(needs.parts, recipe.seed(), master_dtype(precision), device,
               inputs);
   const std::string file = init.empty() ? recipe.text("model.init") : init;
   if (!file.empty()) load_model(state, read_safetensors(file), *model, file);

@@ -92,7 +92,7 @@ class Trainer {
  private:
   nlohmann::json config() const {
     return {{"recipe", experiment_.recipe.json()},
-            {"seed", experiment_.recipe.integer("seed")},
+            {"seed", experiment_.recipe.seed()},
             {"data", options_.data},
             {"precision", name_of(options_.precision)},
             {"device", experiment_.device.str()},
