@@ -20,7 +20,7 @@ struct Options {
   ek::CommonOptions common;
   ek::TrainOptions train;
   std::string recipe, precision;
-  std::vector<std::string> sets;
+  std::vector<std::string> sets, inputs;
   bool list = false, describe = false, audit = false;
   bool price = false;
   std::string stage1;
@@ -50,7 +50,10 @@ void add_options(CLI::App& app, Options& o) {
       "(default 8; 0: op by op, as with --profile and --trace and where the method cannot be "
       "captured)");
   app.add_option("--init", o.train.init, "safetensors file with the model's starting weights");
-  app.add_option("--stage1", o.stage1, "run folder of a first stage (no method here has stages)");
+  app.add_option("--input", o.inputs,
+                 "NAME=RUN, a run (folder or checkpoint) that this one starts from, under the name "
+                 "that the method has for it; may be repeated");
+  app.add_option("--stage1", o.stage1, "RUN of a first stage: short for --input stage1=RUN");
   app.add_flag("--audit", o.audit,
                "compare the method's derivatives with finite differences in float64, and stop");
   app.add_flag("--autotune", o.train.autotune,
@@ -73,7 +76,6 @@ void add_options(CLI::App& app, Options& o) {
 }
 
 void refuse_unsupported(const Options& o) {
-  ek::require(o.stage1.empty(), "--stage1: no method of this version has a second stage");
   ek::require((!o.audit && !o.price) || (!o.train.autotune && o.train.tuning.empty()),
               "--autotune, --tuning: not with --audit or --price, which train nothing");
 }
@@ -126,6 +128,8 @@ int run(Options& o) {
   if (o.train.data.empty()) o.train.data = recipe.text("data.source");
   ek::require(!o.train.data.empty(), "--data is missing (the recipe has no data.source)");
   o.train.device = o.common.device;
+  if (!o.stage1.empty()) o.inputs.push_back("stage1=" + o.stage1);
+  o.train.inputs = ek::parse_inputs(o.inputs);
   ek::require_tunable(o.train.autotune, o.train.tuning, o.train.device);
   if (!o.precision.empty()) {
     o.train.precision = ek::runnable_precision(o.precision, o.train.device);

@@ -12,6 +12,7 @@
 #include "methods/comparison/tables.h"
 #include "methods/evaluation/ensemble.h"
 #include "methods/evaluation/prior_correction.h"
+#include "methods/losses/loss.h"
 
 namespace ek {
 namespace {

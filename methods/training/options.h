@@ -6,6 +6,7 @@
 
 #include "engine/tensor/device.h"
 #include "engine/tensor/precision.h"
+#include "methods/session/trained_run.h"
 
 namespace ek {
 
@@ -16,6 +17,7 @@ struct TrainOptions {
   bool resume = false;
   std::int64_t max_steps = -1;  // stop (and checkpoint) at this step; the schedule stays
   std::string init;             // safetensors file with starting weights, or ""
+  InputPaths inputs;            // runs that this one starts from
   Precision precision = Precision::float32;
   Device device;     // a run may be resumed on another one; config.json has that of its start
   int prefetch = 2;  // batches that the cpu makes ahead of time

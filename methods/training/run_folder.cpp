@@ -34,6 +34,17 @@ void require_equal(const nlohmann::json& stored, const nlohmann::json& now,
   fail("--resume: {} differs at {}: {} in the run, {} now", what, at, text(stored), text(now));
 }
 
+// The input runs by their weights; their folders may have moved.
+void require_same_inputs(const nlohmann::json& stored, const nlohmann::json& now) {
+  for (const auto& [name, run] : stored.items()) {
+    require(now.contains(name), "--resume: the run began with --input {}={}", name,
+            run.value("run", ""));
+    require(now[name]["hash"] == run["hash"],
+            "--resume: --input {}: its weights have the hash {}, those at the start {}", name,
+            now[name]["hash"].get<std::string>(), run["hash"].get<std::string>());
+  }
+}
+
 // "" where a configuration names no table.
 std::string tuning_hash(const nlohmann::json& config) {
   const auto it = config.find("tuning");
@@ -88,6 +99,7 @@ RunFolder RunFolder::reopen(const fs::path& path, const nlohmann::json& config,
   const nlohmann::json stored = read_config(path);
   require_equal(stored["recipe"], config["recipe"], "the recipe");
   require_equal(stored["precision"], config["precision"], "--precision");
+  require_same_inputs(stored.value("inputs", nlohmann::json::object()), config.at("inputs"));
   require_same_split(read_manifest(path / "manifest.json"), "the run",
                      parse_manifest(manifest, "now"), "--resume");
   RunFolder run(path, config, manifest);

@@ -28,7 +28,8 @@ double seconds_since(Clock::time_point start) {
 class Trainer {
  public:
   Trainer(const Recipe& recipe, const TrainOptions& options, const TrainObserver& observer)
-      : experiment_(recipe, options.data, options.precision, options.device),
+      : experiment_(recipe, options.data, options.precision, options.device,
+                    load_inputs(options.inputs, options.precision, options.device)),
         options_(options),
         observer_(observer),
         steps_per_graph_(steps_per_graph()),
@@ -101,7 +102,8 @@ class Trainer {
             {"steps", experiment_.total_steps()},
             {"parameters", parameter_count()},
             {"versions", build_versions()},
-            {"tuning", tuning_.json()}};
+            {"tuning", tuning_.json()},
+            {"inputs", inputs_json(experiment_.inputs)}};
   }
 
   RunTuning choose_tuning() const {
@@ -329,7 +331,9 @@ TrainEnd train(const Recipe& recipe, const TrainOptions& options, const TrainObs
 Audit audit_training(const Recipe& recipe, const TrainOptions& options) {
   // Large enough for several classes, small enough for float64 on any machine.
   constexpr std::int64_t tiny = 16;
-  const Experiment experiment(recipe, options.data, Precision::float64, options.device, {}, tiny);
+  const Experiment experiment(recipe, options.data, Precision::float64, options.device,
+                              load_inputs(options.inputs, Precision::float64, options.device),
+                              tiny);
   const State state = experiment.initial_state(options.init);
   return experiment.method->audit(state, make_step(experiment, 0));
 }
