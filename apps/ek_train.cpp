@@ -38,8 +38,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--out", o.train.out, "the run folder to fill");
   app.add_flag("--resume", o.train.resume, "go on with the run in --out");
   app.add_option("--max-steps", o.train.max_steps,
-                 "stop (and checkpoint) at this step; the schedule stays")
-      ->check(CLI::NonNegativeNumber);
+                 "stop (and checkpoint) at this step, 0 or more; the schedule stays");
   app.add_option(
       "--precision", o.precision,
       "float32 (default), float64, bf16 or tf32 (cuda and simt alone); with --audit: also compare "
@@ -76,6 +75,8 @@ void add_options(CLI::App& app, Options& o) {
 }
 
 void refuse_unsupported(const Options& o) {
+  ek::require(o.train.max_steps >= -1, "--max-steps: expected 0 or more, came {}",
+              o.train.max_steps);
   ek::require((!o.audit && !o.price) || (!o.train.autotune && o.train.tuning.empty()),
               "--autotune, --tuning: not with --audit or --price, which train nothing");
 }

@@ -28,6 +28,22 @@ std::string describe(const SplitSpec& spec) {
                      spec.subset_seed);
 }
 
+// The first difference in names or sizes; "" where there is none.
+std::string difference_of_data(const Manifest& a, const Manifest& b) {
+  for (std::size_t c = 0; c < std::min(a.class_names.size(), b.class_names.size()); ++c) {
+    if (a.class_names[c] != b.class_names[c]) {
+      return fmt::format("class {} is '{}' there and '{}' here", c, a.class_names[c],
+                         b.class_names[c]);
+    }
+  }
+  const bool sizes = a.height > 0 && b.height > 0;
+  if (sizes && (a.height != b.height || a.width != b.width)) {
+    return fmt::format("images are {} x {} pixels (width x height) there and {} x {} here", a.width,
+                       a.height, b.width, b.height);
+  }
+  return "";
+}
+
 }  // namespace
 
 json manifest_json(const DataSource& source, const Split& split) {
@@ -40,7 +56,10 @@ json manifest_json(const DataSource& source, const Split& split) {
         {"format", name_of(source.format)},
         {"classes", source.num_classes()},
         {"train_images", source.train.count()},
-        {"test_images", source.test.count()}}},
+        {"test_images", source.test.count()},
+        {"height", source.train.height},
+        {"width", source.train.width},
+        {"channels", 3}}},
       {"split",
        {{"profile", spec.profile},
         {"imbalance", spec.imbalance},
@@ -78,6 +97,11 @@ Manifest parse_manifest(const json& root, const std::string& where) {
   out.class_counts = value_at<std::vector<std::int64_t>>(root, where, "counts");
   out.meta_total = value_at<std::int64_t>(root, where, "meta_total");
   out.hash = value_at<std::string>(root, where, "hash");
+  out.class_names = value_at<std::vector<std::string>>(root, where, "class_names");
+  if (data.contains("height")) {  // older manifests have no sizes
+    out.height = value_at<std::int64_t>(data, where, "height");
+    out.width = value_at<std::int64_t>(data, where, "width");
+  }
   return out;
 }
 
@@ -96,11 +120,26 @@ void require_same_split(const Manifest& a, const std::string& name_a, const Mani
   require(a.format == b.format && classes_a == classes_b,
           "{}: expected the data of {} ({}, {} classes), got {}, {} classes", name_b, name_a,
           a.format, classes_a, b.format, classes_b);
+  const std::string difference = difference_of_data(a, b);
+  require(difference.empty(), "{}: not the data of {}: {}", name_b, name_a, difference);
   require(a.hash == b.hash, "{}: expected the split of {} (hash {}: {}), got hash {}: {}", name_b,
           name_a, a.hash, describe(a.spec), b.hash, describe(b.spec));
   require(a.class_counts == b.class_counts && a.meta_total == b.meta_total,
           "{}: has the split hash of {} but other class counts; one of the manifests was changed",
           name_b, name_a);
+}
+
+void require_same_data(const Manifest& manifest, const std::string& who, const DataSource& source,
+                       const std::string& cure) {
+  Manifest here;
+  here.class_names = source.class_names;
+  here.height = source.train.height;
+  here.width = source.train.width;
+  require(manifest.format == name_of(source.format), "{}: it was trained on {} data, {} is {}{}",
+          who, manifest.format, source.name, name_of(source.format), cure);
+  const std::string difference = difference_of_data(manifest, here);
+  require(difference.empty(), "{}: not the data that it was trained on: {}{}", who, difference,
+          cure);
 }
 
 }  // namespace ek

@@ -218,6 +218,11 @@ void evaluate_checkpoints(const EvalOptions& options, const CommonOptions& commo
   require_comparable(checkpoints);
   const Scoring scoring = scoring_of(options, checkpoints);
   const DataSource source = load_source(options.data, common.seed.value_or(0));
+  for (const EvalCheckpoint& checkpoint : checkpoints) {
+    if (!checkpoint.manifest() || options.other_data) continue;
+    require_same_data(*checkpoint.manifest(), checkpoint.file(), source,
+                      "; --allow-other-data evaluates all the same");
+  }
   const EvalSet set = choose_set(options.split, source, checkpoints);
 
   EvalReport report;

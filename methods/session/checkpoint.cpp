@@ -1,6 +1,7 @@
 #include "methods/session/checkpoint.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "kernels/base/error.h"
@@ -122,6 +123,18 @@ std::vector<NamedTensor> checkpoint_tensors(const State& state, Scope scope) {
     }
   }
   return out;
+}
+
+void require_finite(const std::vector<NamedTensor>& tensors, const std::string& when) {
+  for (const auto& [name, tensor] : tensors) {
+    if (!is_floating(tensor.dtype())) continue;
+    const std::vector<double> values = tensor.to_vector();
+    const auto bad = std::ranges::find_if(values, [](double x) { return !std::isfinite(x); });
+    require(bad == values.end(),
+            "training: {} holds {} {}: nothing is saved, the last checkpoint stays; a lower "
+            "optim.lr or a warm-up may help",
+            name, bad == values.end() ? 0 : *bad, when);
+  }
 }
 
 void load_checkpoint(State& state, const SafetensorsFile& file, Scope scope,

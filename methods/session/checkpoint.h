@@ -20,6 +20,9 @@ std::vector<NamedTensor> file_tensors(const Params& params, const std::string& p
 
 // The tensors of a state, on the cpu.
 std::vector<NamedTensor> checkpoint_tensors(const State& state, Scope scope);
+// Error naming the first tensor of floating point that holds something else than numbers; `when`
+// tells of the moment ("after step 12").
+void require_finite(const std::vector<NamedTensor>& tensors, const std::string& when);
 // Their numbers into a state of the same parts, in place. Error, and an unchanged state, where one
 // is missing or has another shape; it names the part.
 void load_checkpoint(State& state, const SafetensorsFile& file, Scope scope,

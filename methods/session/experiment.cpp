@@ -56,6 +56,8 @@ void check_inputs(const Experiment& experiment) {
   }
   for (const InputDecl& declared : experiment.needs.inputs) {
     const auto& run = dynamic_cast<const TrainedRun&>(experiment.inputs[declared.name]);
+    require_same_data(run.manifest(), "--input " + declared.name + ": " + run.source(),
+                      experiment.source, "");
     const std::string split = fmt::format("{:016x}", experiment.split.hash);
     require(!declared.same_split || run.manifest().hash == split,
             "--input {}: {} was trained on split {}, this run trains on {}", declared.name,

@@ -87,6 +87,7 @@ RunFolder RunFolder::create(const fs::path& path, const nlohmann::json& config,
   fs::create_directories(path, error);
   require(!error, "--out {}: {}", path.string(), error.message());
   RunFolder run(path, config, manifest);
+  run.lock_.emplace(path);
   if (tuning) write_file_atomically(path / "tuning.json", tuning->text());
   write_file_atomically(path / "config.json", config.dump(2) + "\n");
   write_file_atomically(path / "manifest.json", manifest.dump(2) + "\n");
@@ -103,6 +104,7 @@ RunFolder RunFolder::reopen(const fs::path& path, const nlohmann::json& config,
   require_same_split(read_manifest(path / "manifest.json"), "the run",
                      parse_manifest(manifest, "now"), "--resume");
   RunFolder run(path, config, manifest);
+  run.lock_.emplace(path);
   run.tuning_hash_ = tuning_hash(stored);
   return run;
 }
@@ -133,6 +135,7 @@ SafetensorsMetadata RunFolder::metadata(std::int64_t step) const {
 
 void RunFolder::save(const TrainingPoint& point) {
   const std::vector<NamedTensor> tensors = checkpoint_tensors(point.state, Scope::everything);
+  require_finite(tensors, fmt::format("after step {}", point.step));
   SafetensorsMetadata about = metadata(point.step);
   about["train.results"] = point.results.dump();
   // A checkpoint never speaks of metrics that a crash can take away.
@@ -167,7 +170,9 @@ bool RunFolder::load(TrainingPoint& point) const {
 void RunFolder::save_best(const State& state, std::int64_t step, const std::string& selected_by) {
   SafetensorsMetadata about = metadata(step);
   about["selected_by"] = selected_by;
-  write_safetensors(path_ / "best.safetensors", checkpoint_tensors(state, Scope::inference), about);
+  const std::vector<NamedTensor> tensors = checkpoint_tensors(state, Scope::inference);
+  require_finite(tensors, fmt::format("after step {}", step));
+  write_safetensors(path_ / "best.safetensors", tensors, about);
 }
 
 bool RunFolder::has_best() const {

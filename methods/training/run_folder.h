@@ -9,6 +9,7 @@
 #include "engine/io/safetensors.h"
 #include "engine/tuning/tuning.h"
 #include "methods/method.h"
+#include "methods/training/run_lock.h"
 
 namespace ek {
 
@@ -62,6 +63,7 @@ class RunFolder {
   std::filesystem::path path_;
   std::string recipe_text_, manifest_text_, precision_;
   std::string tuning_hash_;  // "": the run has no tuning.json
+  std::optional<RunLock> lock_;
   std::unique_ptr<JsonLines> metrics_;
 };
 

@@ -194,7 +194,7 @@ class Trainer {
   void check_loss(const StepResult& result) {
     loss_ = result.report.loss.item();
     require(std::isfinite(loss_), "training: the loss of step {} is {} (learning rate {})",
-            result.step, loss_, result.learning_rate);
+            result.step + 1, loss_, result.learning_rate);
   }
   // Of the step that was taken last.
   void check_loss() {
