@@ -1,4 +1,6 @@
 // ek-train: trains by a recipe, evaluates, and fills a run folder.
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 
@@ -15,6 +17,17 @@ namespace {
 
 constexpr int exit_interrupted = 130;
 volatile std::sig_atomic_t interrupted = 0;
+
+// The first one lets the step or the evaluation end; the second one does not wait. Files are whole
+// in either case: they are renamed into their place.
+void on_interrupt(int) {
+  static constexpr char text[] =
+      "\ninterrupted: a checkpoint is written after this step; once more stops at once without "
+      "one\n";
+  if (interrupted != 0) _exit(exit_interrupted);
+  interrupted = 1;
+  (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+}
 
 struct Options {
   ek::CommonOptions common;
@@ -98,8 +111,8 @@ int run_audit(const ek::Recipe& recipe, const ek::TrainOptions& options, bool co
 }
 
 int run_training(const ek::Recipe& recipe, const ek::TrainOptions& options) {
-  std::signal(SIGINT, [](int) { interrupted = 1; });
-  std::signal(SIGTERM, [](int) { interrupted = 1; });
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) std::signal(signal, on_interrupt);
+  std::signal(SIGPIPE, SIG_IGN);  // a reader of the output that is gone is no reason to stop
   ek::ProgressPrinter printer;
   ek::TrainObserver observer;
   observer.progress = [&](const ek::Progress& p) { printer.show(p); };

@@ -97,7 +97,9 @@ Manifest parse_manifest(const json& root, const std::string& where) {
   out.class_counts = value_at<std::vector<std::int64_t>>(root, where, "counts");
   out.meta_total = value_at<std::int64_t>(root, where, "meta_total");
   out.hash = value_at<std::string>(root, where, "hash");
-  out.class_names = value_at<std::vector<std::string>>(root, where, "class_names");
+  if (root.contains("class_names")) {
+    out.class_names = value_at<std::vector<std::string>>(root, where, "class_names");
+  }
   if (data.contains("height")) {  // older manifests have no sizes
     out.height = value_at<std::int64_t>(data, where, "height");
     out.width = value_at<std::int64_t>(data, where, "width");

@@ -6,6 +6,9 @@
 
 namespace ek {
 
+// The line for a terminal of so many columns: with what fits, a bar in front where there is room.
+std::string progress_line(const Progress& progress, std::size_t columns);
+
 // Shows progress on stderr: a bar that is redrawn on a terminal, a plain line every few seconds
 // elsewhere.
 class ProgressPrinter {

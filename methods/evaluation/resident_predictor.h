@@ -1,7 +1,9 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "data/resident.h"
 #include "engine/graph/graph.h"
@@ -22,6 +24,9 @@ class ResidentPredictor {
                     const kernels::AugmentSpec& transform, const PredictOptions& options,
                     std::optional<GraphMemory> graphs);
 
+  void on_progress(std::function<void(std::int64_t, std::int64_t)> progress) {
+    options_.progress = std::move(progress);
+  }
   // Logits, labels and, where the model gives them, features of `records`, in that order. Error
   // where one of them is no record of the set, and those of ek::predict.
   PredictedFeatures predict(std::span<const std::int64_t> records);

@@ -28,6 +28,13 @@ Predictions Evaluator::on_test(std::span<const std::int64_t> records) {
   return predict(images, test_, records);
 }
 
+void Evaluator::on_progress(std::function<void(std::int64_t, std::int64_t)> progress) {
+  options_.progress = std::move(progress);
+  for (auto* on_device : {&train_, &test_}) {
+    if (*on_device) (*on_device)->on_progress(options_.progress);
+  }
+}
+
 std::vector<double> Evaluator::meta_accuracy() {
   return experiment_.class_accuracy(on_train(experiment_.split.meta_index));
 }

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -23,6 +24,8 @@ class Evaluator {
   // Logits and labels of records of the training or the test images; ek::predict has the rest.
   Predictions on_train(std::span<const std::int64_t> records);
   Predictions on_test(std::span<const std::int64_t> records);
+  // Called after every chunk with the images done and all images; it may throw.
+  void on_progress(std::function<void(std::int64_t, std::int64_t)> progress);
   // Fraction of right predictions per class over the meta set.
   std::vector<double> meta_accuracy();
 

@@ -35,8 +35,9 @@ struct TrainOptions {
 
 // One line of news for whoever watches.
 struct Progress {
-  std::int64_t step = 0, total_steps = 0, epoch = 0;
+  std::int64_t step = 0, end_step = 0, epoch = 0;  // end_step: where this call stops
   double loss = 0;  // of the last step whose loss was read
+  // The time left counts evaluations and checkpoints at their own measured rate.
   double learning_rate = 0, steps_per_s = 0, seconds_left = 0;
   std::int64_t peak_bytes = 0;  // of tensor memory of the device, so far
 };

@@ -14,6 +14,7 @@
 #include "methods/training/run_folder.h"
 #include "methods/training/run_summary.h"
 #include "methods/training/run_tuning.h"
+#include "methods/training/spent.h"
 #include "methods/training/step_profile.h"
 
 namespace ek {
@@ -62,27 +63,19 @@ class Trainer {
     start_ = Clock::now();
     first_step_ = point_.step;
 
-    while (point_.step < end) {
-      if (observer_.interrupted()) {
-        save();
-        return TrainEnd::interrupted;
-      }
-      profile.begin_step();
-      done_ = runner_->advance(
-          steps_until({end, next_multiple(eval_every), next_multiple(save_every)}));
-      for (const StepResult& result : done_) look_at(result);
-      observe(done_.back());
-      profile.end_step();
-      const bool last = point_.step == total;
-      if (last || (eval_every > 0 && point_.step % eval_every == 0)) evaluate(true);
-      if (point_.step < end && save_every > 0 && point_.step % save_every == 0) save();
+    end_ = end;
+    try {
+      // What an interruption has cut off is made up for.
+      if (is_due(eval_every) && !recorded_now()) evaluate(true);
+      run_steps(total, eval_every, save_every, profile);
+    } catch (const Interrupted&) {
+      save();
+      return TrainEnd::interrupted;
     }
     profile.finish();
     // A stop that is not in the schedule is evaluated for its reader, and leaves no trace in what
     // a resumed run goes on from.
-    if (end < total && !recorded_now()) {
-      evaluate(false);
-    }
+    if (end < total && !recorded_now()) evaluate_for_reader();
     save();
     observer_.message(fmt::format("peak of tensor memory{}: {}; predicted {:.1f} MiB",
                                   memory_name(), peak_line(measured_peak()),
@@ -91,6 +84,42 @@ class Trainer {
   }
 
  private:
+  // Thrown between two steps, or from within an evaluation, which then does not count.
+  struct Interrupted {};
+  void stop_if_interrupted() const {
+    if (observer_.interrupted()) throw Interrupted{};
+  }
+
+  bool is_due(std::int64_t every) const {
+    return every > 0 && point_.step > 0 && point_.step % every == 0;
+  }
+
+  void run_steps(std::int64_t total, std::int64_t eval_every, std::int64_t save_every,
+                 StepProfile& profile) {
+    const std::int64_t end = end_;
+    while (point_.step < end) {
+      stop_if_interrupted();
+      profile.begin_step();
+      done_ = runner_->advance(
+          steps_until({end, next_multiple(eval_every), next_multiple(save_every)}));
+      for (const StepResult& result : done_) look_at(result);
+      observe(done_.back());
+      profile.end_step();
+      const bool last = point_.step == total;
+      if (last || is_due(eval_every)) evaluate(true);
+      if (point_.step < end && is_due(save_every)) save();
+    }
+  }
+
+  // Or not at all, if interrupted: nothing depends on it.
+  void evaluate_for_reader() {
+    try {
+      evaluate(false);
+    } catch (const Interrupted&) {
+      observer_.message("evaluation left out");
+    }
+  }
+
   nlohmann::json config() const {
     return {{"recipe", experiment_.recipe.json()},
             {"seed", experiment_.recipe.integer("seed")},
@@ -202,14 +231,13 @@ class Trainer {
   }
 
   void observe(const StepResult& result) {
-    const std::int64_t total = experiment_.total_steps();
     observer_.progress({.step = point_.step,
-                        .total_steps = total,
+                        .end_step = end_,
                         .epoch = result.epoch,
                         .loss = loss_,
                         .learning_rate = result.learning_rate,
-                        .steps_per_s = rate(),
-                        .seconds_left = double(total - point_.step) / rate(),
+                        .steps_per_s = 1 / step_seconds(),
+                        .seconds_left = seconds_left(),
                         .peak_bytes = memory_stats(experiment_.device).peak_total_bytes});
   }
 
@@ -221,6 +249,20 @@ class Trainer {
   double rate() const {
     return double(point_.step - first_step_) / std::max(seconds_since(start_), 1e-9);
   }
+  // Of a step, without the evaluations and checkpoints in between.
+  double step_seconds() const {
+    const double steps = double(std::max<std::int64_t>(point_.step - first_step_, 1));
+    return std::max(seconds_since(start_) - evaluations_.seconds - checkpoints_.seconds, 1e-9) /
+           steps;
+  }
+  double seconds_left() const {
+    const auto left = [&](const char* key) {
+      const std::int64_t every = experiment_.recipe.integer(key);
+      return 1.0 + (every > 0 ? double((end_ - 1) / every - point_.step / every) : 0.0);
+    };
+    return double(end_ - point_.step) * step_seconds() + left("eval.every") * evaluations_.each() +
+           left("checkpoint.every") * checkpoints_.each();
+  }
   double wall_s() const { return wall_before_s_ + seconds_since(start_); }
 
   Metrics metrics_of(const Predictions& predictions) const {
@@ -229,6 +271,13 @@ class Trainer {
 
   void evaluate(bool scheduled) {
     check_loss();
+    const auto begin = Clock::now();
+    runner_->evaluator().on_progress([this](std::int64_t, std::int64_t) { stop_if_interrupted(); });
+    evaluate_now(scheduled);
+    evaluations_.add(seconds_since(begin));
+  }
+
+  void evaluate_now(bool scheduled) {
     std::vector<std::int64_t> all(static_cast<std::size_t>(experiment_.source.test.count()));
     std::iota(all.begin(), all.end(), std::int64_t(0));
     nlohmann::json test = to_json(metrics_of(runner_->evaluator().on_test(all)));
@@ -280,6 +329,7 @@ class Trainer {
   }
 
   void save() {
+    const auto begin = Clock::now();
     check_loss();
     folder_.save(point_);
     nlohmann::json summary{{"recipe", experiment_.recipe.name()},
@@ -303,6 +353,7 @@ class Trainer {
       summary["class_figures"][name] = values;
     }
     folder_.write_summary(summary);
+    checkpoints_.add(seconds_since(begin));
   }
 
   Experiment experiment_;
@@ -316,7 +367,9 @@ class Trainer {
   MemoryPrice price_;
   std::optional<StepRunner> runner_;
   std::span<const StepResult> done_;  // the last steps
+  Spent evaluations_, checkpoints_;
   double loss_ = 0;
+  std::int64_t end_ = 0;  // the step at which this call stops
   std::int64_t first_step_ = 0;
   Clock::time_point start_ = Clock::now();
   double wall_before_s_ = 0;
