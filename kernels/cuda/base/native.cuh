@@ -95,6 +95,12 @@ __device__ __forceinline__ unsigned* launch_tickets() {
 
 // ---- memory ----
 
+// Release and acquire among the threads of the GPU: what a counter between blocks needs, and less
+// than __threadfence, which orders all fences of the GPU as well.
+__device__ __forceinline__ void fence_device() {
+  asm volatile("fence.acq_rel.gpu;" ::: "memory");
+}
+
 template <class V>
 __device__ __forceinline__ V load_vec(const void* from) {
   static_assert(sizeof(V) == 4 || sizeof(V) == 8 || sizeof(V) == 16);
