@@ -224,14 +224,15 @@ TEMPLATE_TEST_CASE("simt norm_conv cotangents in two passes or one launch equal 
 TEMPLATE_TEST_CASE("simt norm_conv lean cotangents equal their parts", "[lean]", float, bf16) {
   using T = TestType;
   for (const auto products : products_of<T>()) {
+    const bool served = std::is_same_v<T, bf16> || products == FloatProducts::tf32;
     const auto on = [&](Conv2dShape s, const Wishes& wish) {
       s.products = products;
-      check<T>(s, wish, true, true);
+      check<T>(s, wish, true, served);
     };
     on({1, 32, 32, 16, 16, 3, 3, 1, 1, 1, 1}, {.shortcut = true});
     on({1, 16, 16, 32, 32, 3, 3, 1, 1, 1, 1}, {.kept = false});
     on({2, 8, 8, 64, 64, 3, 3, 1, 1, 1, 1}, {.shortcut = true, .dact = false});
-    if (products == FloatProducts::exact && std::is_same_v<T, float>) continue;
+    if (!served) continue;
     on({3, 32, 32, 16, 16, 3, 3, 1, 1, 1, 1}, {.kept = false, .statistics = false});
     on({5, 16, 16, 32, 32, 3, 3, 1, 1, 1, 1}, {.relu = false});  // more tiles than splits
     on({6, 8, 8, 64, 64, 3, 3, 1, 1, 1, 1}, {.shortcut = true, .kept = false});

@@ -81,8 +81,8 @@ void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormCo
                          const NormConvCotangents<T>& cotangents,
                          const NormConvGradients<T>& gradients, VjpLaunch how, Workspace workspace);
 
-// Of shapes that joins_norm_conv_vjp names those of lean/lean_tile.cuh, with images aligned to 16
-// bytes.
+// Of shapes that joins_norm_conv_vjp names those of lean/lean_tile.cuh, with products of bf16 or
+// tf32 (those of float32's accuracy would spill registers) and images aligned to 16 bytes.
 template <class T>
 bool leans_norm_conv_vjp(const NormConvShape& shape, const NormConvInput<T>& input,
                          const NormConvSaved<T>& saved, const NormConvCotangents<T>& cotangents,

@@ -43,7 +43,8 @@ bool leans_norm_conv_vjp(const NormConvShape& shape, const NormConvInput<T>& inp
                          const NormConvSaved<T>& saved, const NormConvCotangents<T>& cotangents,
                          const NormConvGradients<T>& gradients) {
   const T* const out = cotangents.dout_mean ? saved.out : nullptr;
-  return joins_norm_conv_vjp<T>(shape) && with_lean_shape(shape.conv, []<class Shape>() {}) &&
+  const bool products = std::is_same_v<T, bf16> || shape.conv.products == FloatProducts::tf32;
+  return products && joins_norm_conv_vjp<T>(shape) && is_lean_shape(shape.conv) &&
          aligned_to_16(input.y, input.shortcut, saved.act, out, cotangents.dout, cotangents.dact,
                        gradients.dy, gradients.dshortcut);
 }
@@ -122,7 +123,10 @@ void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormCo
                                    gradients.dweight};
     with_atom<T>(s.products, [&](auto atom) {
       using Atom = decltype(atom);
-      const auto run = lean ? &norm_convolve_joined_lean<Atom> : &norm_convolve_joined<Atom>;
+      auto run = &norm_convolve_joined<Atom>;
+      if constexpr (!std::is_same_v<Atom, SplitAtom>) {
+        if (lean) run = &norm_convolve_joined_lean<Atom>;
+      }
       run(stream, s, p, sources, gradients.dy, prologue, epilogue, weights, scratch.rest());
     });
     return;

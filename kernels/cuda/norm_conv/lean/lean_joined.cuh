@@ -8,7 +8,22 @@
 namespace ek::kernels::EK_TARGET {
 namespace {
 
-template <class Atom, int M, int N, class Block, class Shape, class T = typename Atom::Element>
+// KeptWindowPrologue where it is known whether act was kept.
+template <class T, bool kKept>
+struct LeanWindowPrologue : NormWindowPrologue<T> {
+  template <int channels>
+  using Factors = typename NormWindowPrologue<T>::template Factors<channels>;
+
+  __device__ static constexpr bool computes() { return !kKept; }
+
+  template <int channels>
+  __device__ void fill(Factors<channels>& factors, int channel, int existing) const {
+    if constexpr (!kKept) NormWindowPrologue<T>::fill(factors, channel, existing);
+  }
+};
+
+template <class Atom, int M, int N, class Block, class Shape, bool kKept,
+          class T = typename Atom::Element>
 __global__ void __launch_bounds__(kHaloThreads, 3)
     norm_conv_backward_lean(int batch, unsigned weight_blocks, unsigned tiles, unsigned high,
                             ConvSources<T> sources, T* dy, StatsPrologue<T> prologue,
@@ -18,13 +33,17 @@ __global__ void __launch_bounds__(kHaloThreads, 3)
   if (block >= weight_blocks) {
     const ConvProblem p = lean_problem<T, Shape>(batch);
     const HaloPlan plan = lean_halo<T, Shape>(batch);
+    // What leans_norm_conv_vjp and the joined launch promise, for the compiler to know.
+    sources.count = 1;
+    prologue.stored = nullptr;
+    epilogue.vectors = true;
     convolve_tile<Atom, M, N, true>(p, plan, sources, dy, prologue, epilogue,
                                     BlockPlace::flat(block - weight_blocks, tiles, high));
   } else {
     const GradientPlan p = lean_gradient<Block, Shape>(batch);
     add_share<typename ProductOf<Atom>::type, Block>(
-        p, weights.x, weights.dout, partials, weights.dweight, weights.window,
-        StatsRowPrologue<T>{prologue},
+        p, weights.x, weights.dout, partials, weights.dweight,
+        LeanWindowPrologue<T, kKept>{weights.window}, StatsRowPrologue<T>{prologue},
         BlockPlace::flat(block, unsigned(p.splits), unsigned(p.channel_blocks)));
   }
 }
@@ -40,9 +59,12 @@ struct LaunchJoinedLean {
       if constexpr (Block::rows == Shape::channels && (M == 4) == (Shape::channels == 16)) {
         const bool same = is_lean<Block, Shape, T>(of_call.p, of.plan, of.of_weights);
         require_argument(same, "norm_conv_vjp, lean: the plans of its shape expected", s.in_c);
-        launch<&norm_conv_backward_lean<Atom, M, N, Block, Shape>>(
-            of.shape, int(s.batch), of.weight_blocks, of.tiles, of.high, of_call.sources,
-            of_call.dy, of_call.prologue, of_call.epilogue, of_call.weights, of.partials);
+        const auto run = [&](auto kept) {
+          launch<&norm_conv_backward_lean<Atom, M, N, Block, Shape, kept.value>>(
+              of.shape, int(s.batch), of.weight_blocks, of.tiles, of.high, of_call.sources,
+              of_call.dy, of_call.prologue, of_call.epilogue, of_call.weights, of.partials);
+        };
+        of_call.weights.window.kept ? run(std::true_type()) : run(std::false_type());
       }
     });
   }

@@ -10,7 +10,7 @@ bool leans_norm_conv(const NormConvShape& shape, const NormConvInput<T>& input,
                      const NormConvOutput<T>& output) {
   return shape.normalizes && shape.relu && output.out_mean != nullptr &&
          aligned_to_16(input.y, input.shortcut, output.act, output.out) &&
-         with_lean_shape(shape.conv, []<class Shape>() {});
+         is_lean_shape(shape.conv);
 }
 
 template <class T>

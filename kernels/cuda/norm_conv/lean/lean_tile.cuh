@@ -88,4 +88,12 @@ bool with_lean_shape(const Conv2dShape& s, const Run& run) {
   return false;
 }
 
+struct AnyLeanShape {
+  template <class Shape>
+  void operator()() const {}
+};
+inline bool is_lean_shape(const Conv2dShape& s) {
+  return with_lean_shape(s, AnyLeanShape());
+}
+
 }  // namespace ek::kernels::EK_TARGET

@@ -1,8 +1,0 @@
-// The lean norm_conv_vjp with products of float32 accuracy: conv_norm.h.
-#include "kernels/cuda/norm_conv/lean/lean_joined.cuh"
-
-namespace ek::kernels::EK_TARGET {
-
-template decltype(norm_convolve_joined_lean<SplitAtom>) norm_convolve_joined_lean<SplitAtom>;
-
-}  // namespace ek::kernels::EK_TARGET
