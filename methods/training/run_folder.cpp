@@ -4,6 +4,7 @@
 
 #include "data/manifest.h"
 #include "methods/session/checkpoint.h"
+#include "methods/training/finite.h"
 
 namespace ek {
 namespace fs = std::filesystem;
@@ -53,44 +54,33 @@ nlohmann::json read_config(const fs::path& path) {
 
 }  // namespace
 
-RunFolder::RunFolder(fs::path path, const nlohmann::json& config, const nlohmann::json& manifest)
-    : path_(std::move(path)),
+RunFolder::RunFolder(RunClaim claim, const nlohmann::json& config, const nlohmann::json& manifest)
+    : claim_(std::move(claim)),
+      path_(claim_.path()),
       recipe_text_(config.at("recipe").dump()),
       manifest_text_(manifest.dump()),
       precision_(config.at("precision")),
       tuning_hash_(tuning_hash(config)) {}
 
-void RunFolder::require_new(const fs::path& path) {
-  std::error_code error;
-  if (fs::exists(path, error)) {
-    require(fs::is_directory(path, error), "--out {}: it is a file", path.string());
-    require(fs::is_empty(path, error),
-            "--out {}: the folder is not empty (--resume continues a run)", path.string());
-  }
-}
-
-RunFolder RunFolder::create(const fs::path& path, const nlohmann::json& config,
+RunFolder RunFolder::create(RunClaim claim, const nlohmann::json& config,
                             const nlohmann::json& manifest, const Tuning* tuning) {
-  require_new(path);
-  std::error_code error;
-  fs::create_directories(path, error);
-  require(!error, "--out {}: {}", path.string(), error.message());
-  RunFolder run(path, config, manifest);
-  if (tuning) write_file_atomically(path / "tuning.json", tuning->text());
-  write_file_atomically(path / "config.json", config.dump(2) + "\n");
-  write_file_atomically(path / "manifest.json", manifest.dump(2) + "\n");
-  run.metrics_ = std::make_unique<JsonLines>(path / "metrics.jsonl");
+  RunFolder run(std::move(claim), config, manifest);
+  if (tuning) write_file_atomically(run.path_ / "tuning.json", tuning->text());
+  write_file_atomically(run.path_ / "manifest.json", manifest.dump(2) + "\n");
+  // The last of them: where it is, a run can be resumed.
+  write_file_atomically(run.path_ / "config.json", config.dump(2) + "\n");
+  run.metrics_ = std::make_unique<JsonLines>(run.path_ / "metrics.jsonl");
   return run;
 }
 
-RunFolder RunFolder::reopen(const fs::path& path, const nlohmann::json& config,
+RunFolder RunFolder::reopen(RunClaim claim, const nlohmann::json& config,
                             const nlohmann::json& manifest) {
-  const nlohmann::json stored = read_config(path);
+  const nlohmann::json stored = read_config(claim.path());
   require_equal(stored["recipe"], config["recipe"], "the recipe");
   require_equal(stored["precision"], config["precision"], "--precision");
-  require_same_split(read_manifest(path / "manifest.json"), "the run",
+  require_same_split(read_manifest(claim.path() / "manifest.json"), "the run",
                      parse_manifest(manifest, "now"), "--resume");
-  RunFolder run(path, config, manifest);
+  RunFolder run(std::move(claim), config, manifest);
   run.tuning_hash_ = tuning_hash(stored);
   return run;
 }
@@ -121,11 +111,13 @@ SafetensorsMetadata RunFolder::metadata(std::int64_t step) const {
 
 void RunFolder::save(const TrainingPoint& point) {
   const std::vector<NamedTensor> tensors = checkpoint_tensors(point.state, Scope::everything);
+  require_finite(tensors, point.step);
   SafetensorsMetadata about = metadata(point.step);
   about["train.results"] = point.results.dump();
   // A checkpoint never speaks of metrics that a crash can take away.
   metrics_->sync();
   write_safetensors(path_ / "last.safetensors", tensors, about);
+  claim_.keep();
 }
 
 bool RunFolder::load(TrainingPoint& point) const {
@@ -153,9 +145,12 @@ bool RunFolder::load(TrainingPoint& point) const {
 }
 
 void RunFolder::save_best(const State& state, std::int64_t step, const std::string& selected_by) {
+  const std::vector<NamedTensor> tensors = checkpoint_tensors(state, Scope::inference);
+  require_finite(tensors, step);
   SafetensorsMetadata about = metadata(step);
   about["selected_by"] = selected_by;
-  write_safetensors(path_ / "best.safetensors", checkpoint_tensors(state, Scope::inference), about);
+  write_safetensors(path_ / "best.safetensors", tensors, about);
+  claim_.keep();
 }
 
 bool RunFolder::has_best() const {

@@ -9,6 +9,7 @@
 #include "engine/io/safetensors.h"
 #include "engine/tuning/tuning.h"
 #include "methods/method.h"
+#include "methods/training/run_claim.h"
 
 namespace ek {
 
@@ -23,15 +24,14 @@ struct TrainingPoint {
 // The folder of a run. Files are written beside and renamed; metrics.jsonl grows line by line.
 class RunFolder {
  public:
-  // Error unless `path` does not exist, or is an empty folder.
-  static void require_new(const std::filesystem::path& path);
-  // A new run, in such a folder, with a tuning.json where there is a table of kernel versions;
-  // config["tuning"]["hash"] is its hash then, and config["tuning"] null where there is none.
-  static RunFolder create(const std::filesystem::path& path, const nlohmann::json& config,
+  // A new run (RunClaim::make), with a tuning.json where there is a table of kernel versions;
+  // config["tuning"]["hash"] is its hash then, and config["tuning"] null where there is none. The
+  // folder goes with this object unless a checkpoint was saved or keep() called.
+  static RunFolder create(RunClaim claim, const nlohmann::json& config,
                           const nlohmann::json& manifest, const Tuning* tuning = nullptr);
-  // A run that was interrupted: its recipe and split must be these. Error naming the first
-  // difference.
-  static RunFolder reopen(const std::filesystem::path& path, const nlohmann::json& config,
+  // A run that was interrupted (RunClaim::take): its recipe and split must be these. Error naming
+  // the first difference.
+  static RunFolder reopen(RunClaim claim, const nlohmann::json& config,
                           const nlohmann::json& manifest);
 
   // The table of the run in `path`, its tuning.json; null where it began with none. Error where the
@@ -41,9 +41,11 @@ class RunFolder {
   // Fills `point`, whose state has the parts of the run, from the last checkpoint; false if the
   // run ended before its first one. Error where it is one of another table of kernel versions.
   bool load(TrainingPoint& point) const;
+  // last.safetensors. Error, and the one before stays, where a number is not finite
+  // (methods/training/finite.h).
   void save(const TrainingPoint& point);
   // best.safetensors: all that inference needs. `selected_by` is "validation" or, where nothing is
-  // held out, "last".
+  // held out, "last". What is not finite is refused as above.
   void save_best(const State& state, std::int64_t step, const std::string& selected_by);
   bool has_best() const;
 
@@ -52,13 +54,14 @@ class RunFolder {
   void log(const nlohmann::json& line);
   void write_summary(const nlohmann::json& summary) const;
 
-  const std::filesystem::path& path() const { return path_; }
+  // The folder stays, though nothing was saved.
+  void keep() { claim_.keep(); }
 
  private:
-  RunFolder(std::filesystem::path path, const nlohmann::json& config,
-            const nlohmann::json& manifest);
+  RunFolder(RunClaim claim, const nlohmann::json& config, const nlohmann::json& manifest);
   SafetensorsMetadata metadata(std::int64_t step) const;
 
+  RunClaim claim_;
   std::filesystem::path path_;
   std::string recipe_text_, manifest_text_, precision_;
   std::string tuning_hash_;  // "": the run has no tuning.json

@@ -7,9 +7,11 @@
 #include <numeric>
 
 #include "data/manifest.h"
+#include "methods/session/checkpoint.h"
 #include "methods/session/experiment.h"
 #include "methods/session/step_runner.h"
 #include "methods/training/build_info.h"
+#include "methods/training/finite.h"
 #include "methods/training/price.h"
 #include "methods/training/run_folder.h"
 #include "methods/training/run_summary.h"
@@ -28,13 +30,14 @@ double seconds_since(Clock::time_point start) {
 class Trainer {
  public:
   Trainer(const Recipe& recipe, const TrainOptions& options, const TrainObserver& observer)
-      : experiment_(recipe, options.data, options.precision, options.device),
-        options_(options),
+      : options_(options),
         observer_(observer),
+        claim_(claim_before_data()),
+        experiment_(recipe, options.data, options.precision, options.device),
         steps_per_graph_(steps_per_graph()),
+        point_{.state = experiment_.initial_state(options.init)},
         tuning_(choose_tuning()),
         folder_(open_folder()) {
-    point_.state = experiment_.initial_state(options.init);
     if (options.resume) restore();
   }
 
@@ -104,8 +107,19 @@ class Trainer {
             {"tuning", tuning_.json()}};
   }
 
-  RunTuning choose_tuning() const {
-    if (!options_.resume) RunFolder::require_new(options_.out);
+  // A new run's folder is made when all else that a run needs was found to be there.
+  RunClaim claim_before_data() const {
+    if (options_.resume) return RunClaim::take(options_.out);
+    RunClaim::require_new(options_.out);
+    return {};
+  }
+
+  RunTuning choose_tuning() {
+    for (const std::string& file : {options_.profile, options_.trace}) {
+      if (!file.empty()) AtomicFile can_be_written(file);
+    }
+    if (!options_.resume) claim_ = RunClaim::make(options_.out);
+    if (!claim_.warning().empty()) observer_.message(claim_.warning());
     return tuning_of_run(experiment_, options_, observer_.message);
   }
 
@@ -156,10 +170,10 @@ class Trainer {
     return {stats.peak_bytes, stats.peak_total_bytes};
   }
 
-  RunFolder open_folder() const {
+  RunFolder open_folder() {
     const nlohmann::json manifest = manifest_json(experiment_.source, experiment_.split);
-    return options_.resume ? RunFolder::reopen(options_.out, config(), manifest)
-                           : RunFolder::create(options_.out, config(), manifest,
+    return options_.resume ? RunFolder::reopen(std::move(claim_), config(), manifest)
+                           : RunFolder::create(std::move(claim_), config(), manifest,
                                                tuning_.tuning ? &*tuning_.tuning : nullptr);
   }
 
@@ -191,8 +205,8 @@ class Trainer {
 
   void check_loss(const StepResult& result) {
     loss_ = result.report.loss.item();
-    require(std::isfinite(loss_), "training: the loss of step {} is {} (learning rate {})",
-            result.step, loss_, result.learning_rate);
+    require(std::isfinite(loss_), "training: the loss of step {} is {} (learning rate {}); {}",
+            result.step + 1, loss_, result.learning_rate, not_finite_advice);
   }
   // Of the step that was taken last.
   void check_loss() {
@@ -227,6 +241,7 @@ class Trainer {
 
   void evaluate(bool scheduled) {
     check_loss();
+    require_finite(checkpoint_tensors(point_.state, Scope::everything), point_.step);
     std::vector<std::int64_t> all(static_cast<std::size_t>(experiment_.source.test.count()));
     std::iota(all.begin(), all.end(), std::int64_t(0));
     nlohmann::json test = to_json(metrics_of(runner_->evaluator().on_test(all)));
@@ -303,13 +318,14 @@ class Trainer {
     folder_.write_summary(summary);
   }
 
-  Experiment experiment_;
   TrainOptions options_;
   TrainObserver observer_;
+  RunClaim claim_;  // until folder_ has it
+  Experiment experiment_;
   std::int64_t steps_per_graph_;
+  TrainingPoint point_;
   RunTuning tuning_;
   RunFolder folder_;
-  TrainingPoint point_;
   nlohmann::json unscheduled_;  // metrics of an evaluation that is no part of the run's record
   MemoryPrice price_;
   std::optional<StepRunner> runner_;
