@@ -1,10 +1,10 @@
 // ek-train: trains by a recipe, evaluates, and fills a run folder.
-#include <csignal>
 #include <cstdio>
 
 #include "apps/common/cli.h"                    // CommonOptions, run_program
 #include "apps/common/progress.h"               // ProgressPrinter
 #include "apps/common/recipes.h"                // load_recipe, list_recipes
+#include "apps/common/stop_signals.h"           // catch_stop_signals
 #include "methods/training/precision_report.h"  // precision_report
 #include "methods/training/price.h"             // price_training, price_table
 #include "methods/training/run_tuning.h"        // require_tunable
@@ -14,7 +14,6 @@
 namespace {
 
 constexpr int exit_interrupted = 130;
-volatile std::sig_atomic_t interrupted = 0;
 
 struct Options {
   ek::CommonOptions common;
@@ -95,13 +94,12 @@ int run_audit(const ek::Recipe& recipe, const ek::TrainOptions& options, bool co
 }
 
 int run_training(const ek::Recipe& recipe, const ek::TrainOptions& options) {
-  std::signal(SIGINT, [](int) { interrupted = 1; });
-  std::signal(SIGTERM, [](int) { interrupted = 1; });
+  ek::catch_stop_signals();
   ek::ProgressPrinter printer;
   ek::TrainObserver observer;
   observer.progress = [&](const ek::Progress& p) { printer.show(p); };
   observer.message = [&](const std::string& text) { printer.message(text); };
-  observer.interrupted = [] { return interrupted != 0; };
+  observer.interrupted = [] { return ek::stop_requested(); };
   if (ek::train(recipe, options, observer) == ek::TrainEnd::interrupted) {
     printer.message(fmt::format("interrupted; --resume --out {} goes on", options.out));
     return exit_interrupted;

@@ -1,12 +1,11 @@
 #include "apps/eval/command.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <numeric>
 
+#include "apps/common/status_line.h"
 #include "apps/eval/report.h"
 #include "kernels/base/error.h"
 #include "methods/comparison/tables.h"
@@ -34,22 +33,17 @@ void print(const json& value) {
 
 // Images done on stderr: redrawn on a terminal, a line every few seconds elsewhere.
 std::function<void(std::int64_t, std::int64_t)> progress_of(const std::string& file) {
-  const bool terminal = isatty(STDERR_FILENO) == 1;
-  const auto start = Clock::now();
-  auto last = start;
-  return [=](std::int64_t done, std::int64_t total) mutable {
-    const auto now = Clock::now();
-    const bool end = done == total;
-    const auto interval =
-        terminal ? std::chrono::milliseconds(200) : std::chrono::milliseconds(5000);
-    if (now - last < interval && !(end && terminal)) return;
-    last = now;
-    const double rate =
-        double(done) / std::max(std::chrono::duration<double>(now - start).count(), 1e-9);
-    const std::string line = fmt::format("{}: {}/{} images, {:.0f}/s, {:.0f} s left", file, done,
-                                         total, rate, double(total - done) / rate);
-    std::fputs(terminal ? ("\r\033[K" + (end ? "" : line)).c_str() : (line + "\n").c_str(), stderr);
-    std::fflush(stderr);
+  const auto line = std::make_shared<StatusLine>();
+  line->is_due();  // the first one comes when there is a rate
+  return [file, line, start = Clock::now()](std::int64_t done, std::int64_t total) {
+    if (done == total) return line->clear();
+    if (!line->is_due()) return;
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    const double rate = double(done) / std::max(seconds, 1e-9);
+    line->show({{file + ":", 3},
+                {fmt::format("{}/{} images", done, total), 0},
+                {fmt::format("{:.0f}/s", rate), 2},
+                {"left " + duration(double(total - done) / rate), 1}});
   };
 }
 

@@ -65,6 +65,7 @@ RunLock::RunLock(const fs::path& folder) : path_(folder / file_name) {
     if (is_file_of(descriptor_, path_)) break;
     ::close(std::exchange(descriptor_, -1));
   }
+  known_ = TemporaryName(path_.string());
   const std::string text = this_process() + "\n";
   // For whoever is refused; the lock holds without it.
   if (::ftruncate(descriptor_, 0) != 0 ||
@@ -78,6 +79,7 @@ RunLock::RunLock(const fs::path& folder) : path_(folder / file_name) {
 RunLock::RunLock(RunLock&& other) noexcept
     : path_(std::move(other.path_)),
       descriptor_(std::exchange(other.descriptor_, -1)),
+      known_(std::move(other.known_)),
       warning_(std::move(other.warning_)) {}
 
 RunLock& RunLock::operator=(RunLock&& other) noexcept {
@@ -85,6 +87,7 @@ RunLock& RunLock::operator=(RunLock&& other) noexcept {
   unlock();
   path_ = std::move(other.path_);
   descriptor_ = std::exchange(other.descriptor_, -1);
+  known_ = std::move(other.known_);
   warning_ = std::move(other.warning_);
   return *this;
 }
@@ -92,6 +95,7 @@ RunLock& RunLock::operator=(RunLock&& other) noexcept {
 void RunLock::unlock() {
   if (descriptor_ < 0) return;
   ::unlink(path_.c_str());
+  known_.forget();
   ::close(std::exchange(descriptor_, -1));
 }
 

@@ -2,6 +2,8 @@
 #include <filesystem>
 #include <string>
 
+#include "engine/io/temporaries.h"
+
 namespace ek {
 
 // A folder that one process writes to: a lock of the system (flock) on FOLDER/run.lock, whose text
@@ -30,6 +32,7 @@ class RunLock {
  private:
   std::filesystem::path path_;
   int descriptor_ = -1;
+  TemporaryName known_;
   std::string warning_;
 };
 
