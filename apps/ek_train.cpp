@@ -5,6 +5,7 @@
 #include "apps/common/progress.h"               // ProgressPrinter
 #include "apps/common/recipes.h"                // load_recipe, list_recipes
 #include "apps/common/stop_signals.h"           // catch_stop_signals
+#include "apps/train/stored_run.h"              // stored_run
 #include "methods/training/precision_report.h"  // precision_report
 #include "methods/training/price.h"             // price_training, price_table
 #include "methods/training/run_tuning.h"        // require_tunable
@@ -35,7 +36,13 @@ void add_options(CLI::App& app, Options& o) {
                  "a CIFAR folder (binary layout), a folder of class folders, or synthetic:shapes "
                  "(default: the recipe's data.source)");
   app.add_option("--out", o.train.out, "the run folder to fill");
-  app.add_flag("--resume", o.train.resume, "go on with the run in --out");
+  app.add_flag(
+      "--resume", o.train.resume,
+      "go on with the run in --out, which has its recipe, data and precision; what is given "
+      "again must agree (--data: the same images, wherever they lie now)");
+  app.add_flag("--allow-other-data", o.train.other_data,
+               "with --resume: go on though the classes have other names or the images another "
+               "size than those of the run");
   app.add_option("--max-steps", o.train.max_steps,
                  "stop (and checkpoint) at this step; the schedule stays")
       ->check(CLI::NonNegativeNumber);
@@ -48,7 +55,12 @@ void add_options(CLI::App& app, Options& o) {
       "on a device: steps that are captured and replayed together; the results do not depend on it "
       "(default 8; 0: op by op, as with --profile and --trace and where the method cannot be "
       "captured)");
-  app.add_option("--init", o.train.init, "safetensors file with the model's starting weights");
+  app.add_option("--init", o.train.init,
+                 "starting weights: a safetensors file, or the best.safetensors of a run folder");
+  app.add_option_function<std::string>(
+         "--init-head", [&o](const std::string&) { o.train.new_head = true; },
+         "new: the classifier starts afresh, so that --init may have other classes")
+      ->check(CLI::IsMember({"new"}));
   app.add_option("--stage1", o.stage1, "run folder of a first stage (no method here has stages)");
   app.add_flag("--audit", o.audit,
                "compare the method's derivatives with finite differences in float64, and stop");
@@ -72,6 +84,7 @@ void add_options(CLI::App& app, Options& o) {
 }
 
 void refuse_unsupported(const Options& o) {
+  ek::require(!o.train.other_data || o.train.resume, "--allow-other-data: goes with --resume");
   ek::require(o.stage1.empty(), "--stage1: no method of this version has a second stage");
   ek::require((!o.audit && !o.price) || (!o.train.autotune && o.train.tuning.empty()),
               "--autotune, --tuning: not with --audit or --price, which train nothing");
@@ -108,15 +121,28 @@ int run_training(const ek::Recipe& recipe, const ek::TrainOptions& options) {
   return 0;
 }
 
+// A resumed run's own recipe where none is given; what else its folder says is filled in too.
+ek::Recipe recipe_of(Options& o) {
+  if (!o.train.resume) {
+    ek::require(!o.recipe.empty(), "--recipe is missing (--list names the built-in ones)");
+    return ek::load_recipe(o.recipe, o.sets);
+  }
+  ek::require(!o.train.out.empty(), "--out is missing");
+  const ek::StoredRun stored = ek::stored_run(o.train.out);
+  if (o.train.data.empty()) o.train.data = stored.data;
+  if (o.precision.empty()) o.precision = stored.precision;
+  if (!o.common.device_given) o.common.device = ek::device_of(stored, o.train.out);
+  return o.recipe.empty() ? stored.recipe_with(o.sets) : ek::load_recipe(o.recipe, o.sets);
+}
+
 int run(Options& o) {
   if (o.list) {
     fmt::print("{}", ek::list_recipes());
     return 0;
   }
   refuse_unsupported(o);
-  ek::require(!o.recipe.empty(), "--recipe is missing (--list names the built-in ones)");
   if (o.common.seed) o.sets.push_back(fmt::format("seed={}", *o.common.seed));
-  const ek::Recipe recipe = ek::load_recipe(o.recipe, o.sets);
+  const ek::Recipe recipe = recipe_of(o);
   if (o.describe) {
     fmt::print("{}", ek::describe(recipe));
     return 0;

@@ -29,7 +29,7 @@ extern "C" void on_stop_signal(int signal) {
     say("stopping: the present step or chunk of images ends, then a checkpoint is written; Ctrl-C "
         "again ends at once without one\n");
   } else if (signal == SIGINT) {
-    say("ended without a new checkpoint; the last one stays\n");
+    say("ended without a new checkpoint\n");
     unlink_temporaries();
     ::_exit(exit_interrupted);
   }

@@ -52,6 +52,8 @@ void require_comparable(const std::vector<EvalCheckpoint>& checkpoints) {
   const EvalCheckpoint& first = checkpoints[0];
   for (const EvalCheckpoint& other : checkpoints) {
     if (first.manifest() && other.manifest()) {
+      require_same_data(first.manifest()->data, first.file(), other.manifest()->data, other.file(),
+                        "one after the other");
       require_same_split(*first.manifest(), first.file(), *other.manifest(), other.file());
     }
   }
@@ -211,6 +213,11 @@ void evaluate_checkpoints(const EvalOptions& options, const CommonOptions& commo
   require_comparable(checkpoints);
   const Scoring scoring = scoring_of(options, checkpoints);
   const DataSource source = load_source(options.data, common.seed.value_or(0));
+  for (const EvalCheckpoint& checkpoint : checkpoints) {
+    if (options.other_data || !checkpoint.manifest()) continue;
+    require_same_data(checkpoint.manifest()->data, checkpoint.file(), identity_of(source),
+                      "--data " + options.data, "--allow-other-data");
+  }
   const EvalSet set = choose_set(options.split, source, checkpoints);
 
   EvalReport report;

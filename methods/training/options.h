@@ -14,8 +14,12 @@ struct TrainOptions {
   std::string data;  // a data set (data/images/dataset.h)
   std::string out;   // the run folder; must not exist, or hold a run to resume
   bool resume = false;
+  bool other_data = false;      // a resumed run may meet other class names and image sizes
   std::int64_t max_steps = -1;  // stop (and checkpoint) at this step; the schedule stays
-  std::string init;             // safetensors file with starting weights, or ""
+  // Starting weights: a safetensors file or a run folder, or "". Of a resumed run those that it
+  // began with, where anything is given. With `new_head` all but the classifier's.
+  std::string init;
+  bool new_head = false;
   Precision precision = Precision::float32;
   Device device;     // a run may be resumed on another one; config.json has that of its start
   int prefetch = 2;  // batches that the cpu makes ahead of time

@@ -9,6 +9,7 @@
 #include "engine/io/safetensors.h"
 #include "engine/tuning/tuning.h"
 #include "methods/method.h"
+#include "methods/training/options.h"
 #include "methods/training/run_claim.h"
 
 namespace ek {
@@ -29,11 +30,18 @@ class RunFolder {
   // folder goes with this object unless a checkpoint was saved or keep() called.
   static RunFolder create(RunClaim claim, const nlohmann::json& config,
                           const nlohmann::json& manifest, const Tuning* tuning = nullptr);
-  // A run that was interrupted (RunClaim::take): its recipe and split must be these. Error naming
-  // the first difference.
+  // A run that was interrupted (RunClaim::take): its split and data must be these. Error naming the
+  // first difference. With `other_data` the classes may have other names and the images
+  // another size (data/manifest.h); the run's manifest is the given one from then on.
   static RunFolder reopen(RunClaim claim, const nlohmann::json& config,
-                          const nlohmann::json& manifest);
+                          const nlohmann::json& manifest, bool other_data = false);
 
+  // config.json of the run in `path`. Error where it is none.
+  static nlohmann::json stored_config(const std::filesystem::path& path);
+  // For a run that is resumed in options.out. Error that names the first key in which it would
+  // differ from what it was: of the recipe, else the precision or the starting weights; these are
+  // in `options` afterwards, or none where there is a checkpoint to go on from.
+  static void take_up(TrainOptions& options, const Recipe& recipe);
   // The table of the run in `path`, its tuning.json; null where it began with none. Error where the
   // file is not the one whose hash config.json has.
   static std::optional<Tuning> stored_tuning(const std::filesystem::path& path);

@@ -34,12 +34,12 @@ class Trainer {
   Trainer(const Recipe& recipe, const TrainOptions& options, const TrainObserver& observer)
       : options_(options),
         observer_(observer),
-        claim_(claim_before_data()),
+        claim_(claim_before_data(recipe)),
         experiment_(recipe, options.data, options.precision, options.device),
         eval_every_(recipe.integer("eval.every")),
         save_every_(recipe.integer("checkpoint.every")),
         steps_per_graph_(steps_per_graph()),
-        point_{.state = experiment_.initial_state(options.init)},
+        point_{.state = experiment_.initial_state(options_.init, options_.new_head)},
         tuning_(choose_tuning()),
         folder_(open_folder()) {
     if (options.resume) restore();
@@ -106,6 +106,8 @@ class Trainer {
     return {{"recipe", experiment_.recipe.json()},
             {"seed", experiment_.recipe.integer("seed")},
             {"data", options_.data},
+            {"init", options_.init},
+            {"new_head", options_.new_head},
             {"precision", name_of(options_.precision)},
             {"device", experiment_.device.str()},
             {"steps_per_graph", steps_per_graph_},
@@ -117,10 +119,14 @@ class Trainer {
   }
 
   // A new run's folder is made when all else that a run needs was found to be there.
-  RunClaim claim_before_data() const {
-    if (options_.resume) return RunClaim::take(options_.out);
-    RunClaim::require_new(options_.out);
-    return {};
+  RunClaim claim_before_data(const Recipe& recipe) {
+    if (!options_.resume) {
+      RunClaim::require_new(options_.out);
+      return {};
+    }
+    RunClaim claim = RunClaim::take(options_.out);
+    RunFolder::take_up(options_, recipe);
+    return claim;
   }
 
   RunTuning choose_tuning() {
@@ -165,9 +171,10 @@ class Trainer {
 
   RunFolder open_folder() {
     const nlohmann::json manifest = manifest_json(experiment_.source, experiment_.split);
-    return options_.resume ? RunFolder::reopen(std::move(claim_), config(), manifest)
-                           : RunFolder::create(std::move(claim_), config(), manifest,
-                                               tuning_.tuning ? &*tuning_.tuning : nullptr);
+    return options_.resume
+               ? RunFolder::reopen(std::move(claim_), config(), manifest, options_.other_data)
+               : RunFolder::create(std::move(claim_), config(), manifest,
+                                   tuning_.tuning ? &*tuning_.tuning : nullptr);
   }
 
   void restore() {
