@@ -1,12 +1,11 @@
 // ek-train: trains by a recipe, evaluates, and fills a run folder.
-#include <unistd.h>
-
-#include <csignal>
 #include <cstdio>
 
 #include "apps/common/cli.h"                    // CommonOptions, run_program
 #include "apps/common/progress.h"               // ProgressPrinter
 #include "apps/common/recipes.h"                // load_recipe, list_recipes
+#include "apps/common/stop_signals.h"           // catch_stop_signals
+#include "apps/train/stored_run.h"              // stored_run
 #include "methods/training/precision_report.h"  // precision_report
 #include "methods/training/price.h"             // price_training, price_table
 #include "methods/training/run_tuning.h"        // require_tunable
@@ -16,18 +15,6 @@
 namespace {
 
 constexpr int exit_interrupted = 130;
-volatile std::sig_atomic_t interrupted = 0;
-
-// The first one lets the step or the evaluation end; the second one does not wait. Files are whole
-// in either case: they are renamed into their place.
-void on_interrupt(int) {
-  static constexpr char text[] =
-      "\ninterrupted: a checkpoint is written after this step; once more stops at once without "
-      "one\n";
-  if (interrupted != 0) _exit(exit_interrupted);
-  interrupted = 1;
-  (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
-}
 
 struct Options {
   ek::CommonOptions common;
@@ -49,7 +36,13 @@ void add_options(CLI::App& app, Options& o) {
                  "a CIFAR folder (binary layout), a folder of class folders, or synthetic:shapes "
                  "(default: the recipe's data.source)");
   app.add_option("--out", o.train.out, "the run folder to fill");
-  app.add_flag("--resume", o.train.resume, "go on with the run in --out");
+  app.add_flag(
+      "--resume", o.train.resume,
+      "go on with the run in --out, which has its recipe, data and precision; what is given "
+      "again must agree (--data: the same images, wherever they lie now)");
+  app.add_flag("--allow-other-data", o.train.other_data,
+               "with --resume: go on though the classes have other names or the images another "
+               "size than those of the run");
   app.add_option("--max-steps", o.train.max_steps,
                  "stop (and checkpoint) at this step, 0 or more; the schedule stays");
   app.add_option(
@@ -61,7 +54,12 @@ void add_options(CLI::App& app, Options& o) {
       "on a device: steps that are captured and replayed together; the results do not depend on it "
       "(default 8; 0: op by op, as with --profile and --trace and where the method cannot be "
       "captured)");
-  app.add_option("--init", o.train.init, "safetensors file with the model's starting weights");
+  app.add_option("--init", o.train.init,
+                 "starting weights: a safetensors file, or the best.safetensors of a run folder");
+  app.add_option_function<std::string>(
+         "--init-head", [&o](const std::string&) { o.train.new_head = true; },
+         "new: the classifier starts afresh, so that --init may have other classes")
+      ->check(CLI::IsMember({"new"}));
   app.add_option("--input", o.inputs,
                  "NAME=RUN, a run (folder or checkpoint) that this one starts from, under the name "
                  "that the method has for it; may be repeated");
@@ -90,6 +88,7 @@ void add_options(CLI::App& app, Options& o) {
 void refuse_unsupported(const Options& o) {
   ek::require(o.train.max_steps >= -1, "--max-steps: expected 0 or more, came {}",
               o.train.max_steps);
+  ek::require(!o.train.other_data || o.train.resume, "--allow-other-data: goes with --resume");
   ek::require((!o.audit && !o.price) || (!o.train.autotune && o.train.tuning.empty()),
               "--autotune, --tuning: not with --audit or --price, which train nothing");
 }
@@ -111,13 +110,12 @@ int run_audit(const ek::Recipe& recipe, const ek::TrainOptions& options, bool co
 }
 
 int run_training(const ek::Recipe& recipe, const ek::TrainOptions& options) {
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) std::signal(signal, on_interrupt);
-  std::signal(SIGPIPE, SIG_IGN);  // a reader of the output that is gone is no reason to stop
+  ek::catch_stop_signals();
   ek::ProgressPrinter printer;
   ek::TrainObserver observer;
   observer.progress = [&](const ek::Progress& p) { printer.show(p); };
   observer.message = [&](const std::string& text) { printer.message(text); };
-  observer.interrupted = [] { return interrupted != 0; };
+  observer.interrupted = [] { return ek::stop_requested(); };
   if (ek::train(recipe, options, observer) == ek::TrainEnd::interrupted) {
     printer.message(fmt::format("interrupted; --resume --out {} goes on", options.out));
     return exit_interrupted;
@@ -126,15 +124,31 @@ int run_training(const ek::Recipe& recipe, const ek::TrainOptions& options) {
   return 0;
 }
 
+// A resumed run's own recipe where none is given; what else its folder says is filled in too.
+ek::Recipe recipe_of(Options& o) {
+  if (!o.train.resume) {
+    ek::require(!o.recipe.empty(), "--recipe is missing (--list names the built-in ones)");
+    return ek::load_recipe(o.recipe, o.sets);
+  }
+  ek::require(!o.train.out.empty(), "--out is missing");
+  const ek::StoredRun stored = ek::stored_run(o.train.out);
+  if (o.train.data.empty()) o.train.data = stored.data;
+  if (o.precision.empty()) o.precision = stored.precision;
+  if (!o.common.device_given) o.common.device = ek::device_of(stored, o.train.out);
+  if (o.train.inputs.empty()) o.train.inputs = stored.inputs;
+  return o.recipe.empty() ? stored.recipe_with(o.sets) : ek::load_recipe(o.recipe, o.sets);
+}
+
 int run(Options& o) {
   if (o.list) {
     fmt::print("{}", ek::list_recipes());
     return 0;
   }
   refuse_unsupported(o);
-  ek::require(!o.recipe.empty(), "--recipe is missing (--list names the built-in ones)");
+  if (!o.stage1.empty()) o.inputs.push_back("stage1=" + o.stage1);
+  o.train.inputs = ek::parse_inputs(o.inputs);
   if (o.common.seed) o.sets.push_back(fmt::format("seed={}", *o.common.seed));
-  const ek::Recipe recipe = ek::load_recipe(o.recipe, o.sets);
+  const ek::Recipe recipe = recipe_of(o);
   if (o.describe) {
     fmt::print("{}", ek::describe(recipe));
     return 0;
@@ -142,8 +156,6 @@ int run(Options& o) {
   if (o.train.data.empty()) o.train.data = recipe.text("data.source");
   ek::require(!o.train.data.empty(), "--data is missing (the recipe has no data.source)");
   o.train.device = o.common.device;
-  if (!o.stage1.empty()) o.inputs.push_back("stage1=" + o.stage1);
-  o.train.inputs = ek::parse_inputs(o.inputs);
   ek::require_tunable(o.train.autotune, o.train.tuning, o.train.device);
   if (!o.precision.empty()) {
     o.train.precision = ek::runnable_precision(o.precision, o.train.device);

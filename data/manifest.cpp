@@ -22,26 +22,17 @@ T value_at(const json& object, const std::string& where, const char* key) {
   }
 }
 
+constexpr std::int64_t channels = 3;  // of every ImageSet
+
+template <class T>
+T value_or(const json& object, const std::string& where, const char* key, T absent) {
+  return object.is_object() && object.contains(key) ? value_at<T>(object, where, key) : absent;
+}
+
 std::string describe(const SplitSpec& spec) {
   return fmt::format("{} {}, n_max {}, {} held out per class, subset {} seed {}", spec.profile,
                      spec.imbalance, spec.n_max, spec.meta_per_class, spec.subset,
                      spec.subset_seed);
-}
-
-// The first difference in names or sizes; "" where there is none.
-std::string difference_of_data(const Manifest& a, const Manifest& b) {
-  for (std::size_t c = 0; c < std::min(a.class_names.size(), b.class_names.size()); ++c) {
-    if (a.class_names[c] != b.class_names[c]) {
-      return fmt::format("class {} is '{}' there and '{}' here", c, a.class_names[c],
-                         b.class_names[c]);
-    }
-  }
-  const bool sizes = a.height > 0 && b.height > 0;
-  if (sizes && (a.height != b.height || a.width != b.width)) {
-    return fmt::format("images are {} x {} pixels (width x height) there and {} x {} here", a.width,
-                       a.height, b.width, b.height);
-  }
-  return "";
 }
 
 }  // namespace
@@ -59,7 +50,7 @@ json manifest_json(const DataSource& source, const Split& split) {
         {"test_images", source.test.count()},
         {"height", source.train.height},
         {"width", source.train.width},
-        {"channels", 3}}},
+        {"channels", channels}}},
       {"split",
        {{"profile", spec.profile},
         {"imbalance", spec.imbalance},
@@ -82,12 +73,50 @@ json manifest_json(const DataSource& source, const Split& split) {
   return manifest;
 }
 
+DataIdentity identity_of(const DataSource& source) {
+  return {source.class_names, source.train.height, source.train.width, channels};
+}
+
+void require_same_data(const DataIdentity& stored, const std::string& name_stored,
+                       const DataIdentity& now, const std::string& name_now,
+                       const std::string& flag) {
+  const auto refuse = [&](const std::string& difference) {
+    fail("{}: other data than that of {}: {} ({} if it is meant)", name_now, name_stored,
+         difference, flag);
+  };
+  const auto& there = stored.class_names;
+  const auto& here = now.class_names;
+  if (!there.empty() && !here.empty()) {
+    if (there.size() != here.size()) {
+      refuse(fmt::format("{} classes there, {} here", there.size(), here.size()));
+    }
+    const auto [a, b] = std::ranges::mismatch(there, here);
+    if (a != there.end()) {
+      refuse(fmt::format("class {} is \"{}\" there, \"{}\" here", a - there.begin(), *a, *b));
+    }
+  }
+  if (stored.height > 0 && now.height > 0 &&
+      (stored.height != now.height || stored.width != now.width ||
+       stored.channels != now.channels)) {
+    refuse(fmt::format(
+        "images of {} x {} (width x height) with {} channels there, {} x {} with {} "
+        "here",
+        stored.width, stored.height, stored.channels, now.width, now.height, now.channels));
+  }
+}
+
 Manifest parse_manifest(const json& root, const std::string& where) {
   const json data = value_at<json>(root, where, "data"),
              split = value_at<json>(root, where, "split");
   Manifest out;
   out.data_name = value_at<std::string>(data, where, "name");
   out.format = value_at<std::string>(data, where, "format");
+  // Manifests of earlier versions have no image size; made by hand, they may lack names too.
+  out.data = {.class_names = value_or(root, where, "class_names", std::vector<std::string>{}),
+              .height = value_or<std::int64_t>(data, where, "height", 0),
+              .width = value_or<std::int64_t>(data, where, "width", 0),
+              .channels = value_or<std::int64_t>(data, where, "channels", 0)};
+  out.test_images = value_or<std::int64_t>(data, where, "test_images", -1);
   out.spec = {.profile = value_at<std::string>(split, where, "profile"),
               .imbalance = value_at<double>(split, where, "imbalance"),
               .n_max = value_at<std::int64_t>(split, where, "n_max"),
@@ -97,13 +126,6 @@ Manifest parse_manifest(const json& root, const std::string& where) {
   out.class_counts = value_at<std::vector<std::int64_t>>(root, where, "counts");
   out.meta_total = value_at<std::int64_t>(root, where, "meta_total");
   out.hash = value_at<std::string>(root, where, "hash");
-  if (root.contains("class_names")) {
-    out.class_names = value_at<std::vector<std::string>>(root, where, "class_names");
-  }
-  if (data.contains("height")) {  // older manifests have no sizes
-    out.height = value_at<std::int64_t>(data, where, "height");
-    out.width = value_at<std::int64_t>(data, where, "width");
-  }
   return out;
 }
 
@@ -122,26 +144,11 @@ void require_same_split(const Manifest& a, const std::string& name_a, const Mani
   require(a.format == b.format && classes_a == classes_b,
           "{}: expected the data of {} ({}, {} classes), got {}, {} classes", name_b, name_a,
           a.format, classes_a, b.format, classes_b);
-  const std::string difference = difference_of_data(a, b);
-  require(difference.empty(), "{}: not the data of {}: {}", name_b, name_a, difference);
   require(a.hash == b.hash, "{}: expected the split of {} (hash {}: {}), got hash {}: {}", name_b,
           name_a, a.hash, describe(a.spec), b.hash, describe(b.spec));
   require(a.class_counts == b.class_counts && a.meta_total == b.meta_total,
           "{}: has the split hash of {} but other class counts; one of the manifests was changed",
           name_b, name_a);
-}
-
-void require_same_data(const Manifest& manifest, const std::string& who, const DataSource& source,
-                       const std::string& cure) {
-  Manifest here;
-  here.class_names = source.class_names;
-  here.height = source.train.height;
-  here.width = source.train.width;
-  require(manifest.format == name_of(source.format), "{}: it was trained on {} data, {} is {}{}",
-          who, manifest.format, source.name, name_of(source.format), cure);
-  const std::string difference = difference_of_data(manifest, here);
-  require(difference.empty(), "{}: not the data that it was trained on: {}{}", who, difference,
-          cure);
 }
 
 }  // namespace ek

@@ -1,5 +1,6 @@
 #include "apps/common/cli.h"
 
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -84,6 +85,8 @@ void add_common_options(CLI::App& app, CommonOptions& options) {
 }
 
 int run_program(int argc, char** argv, CLI::App& app, const std::function<int()>& body) {
+  // A file that may not grow is an error of the write, which cleans up behind itself.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     require_decimal_numbers(app);
     app.parse(argc, argv);

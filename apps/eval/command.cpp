@@ -1,18 +1,16 @@
 #include "apps/eval/command.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <numeric>
 
+#include "apps/common/status_line.h"
 #include "apps/eval/report.h"
 #include "kernels/base/error.h"
 #include "methods/comparison/tables.h"
 #include "methods/evaluation/ensemble.h"
 #include "methods/evaluation/prior_correction.h"
-#include "methods/losses/loss.h"
 
 namespace ek {
 namespace {
@@ -35,22 +33,17 @@ void print(const json& value) {
 
 // Images done on stderr: redrawn on a terminal, a line every few seconds elsewhere.
 std::function<void(std::int64_t, std::int64_t)> progress_of(const std::string& file) {
-  const bool terminal = isatty(STDERR_FILENO) == 1;
-  const auto start = Clock::now();
-  auto last = start;
-  return [=](std::int64_t done, std::int64_t total) mutable {
-    const auto now = Clock::now();
-    const bool end = done == total;
-    const auto interval =
-        terminal ? std::chrono::milliseconds(200) : std::chrono::milliseconds(5000);
-    if (now - last < interval && !(end && terminal)) return;
-    last = now;
-    const double rate =
-        double(done) / std::max(std::chrono::duration<double>(now - start).count(), 1e-9);
-    const std::string line = fmt::format("{}: {}/{} images, {:.0f}/s, {:.0f} s left", file, done,
-                                         total, rate, double(total - done) / rate);
-    std::fputs(terminal ? ("\r\033[K" + (end ? "" : line)).c_str() : (line + "\n").c_str(), stderr);
-    std::fflush(stderr);
+  const auto line = std::make_shared<StatusLine>();
+  line->is_due();  // the first one comes when there is a rate
+  return [file, line, start = Clock::now()](std::int64_t done, std::int64_t total) {
+    if (done == total) return line->clear();
+    if (!line->is_due()) return;
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    const double rate = double(done) / std::max(seconds, 1e-9);
+    line->show({{file + ":", 3},
+                {fmt::format("{}/{} images", done, total), 0},
+                {fmt::format("{:.0f}/s", rate), 2},
+                {"left " + duration(double(total - done) / rate), 1}});
   };
 }
 
@@ -59,6 +52,8 @@ void require_comparable(const std::vector<EvalCheckpoint>& checkpoints) {
   const EvalCheckpoint& first = checkpoints[0];
   for (const EvalCheckpoint& other : checkpoints) {
     if (first.manifest() && other.manifest()) {
+      require_same_data(first.manifest()->data, first.file(), other.manifest()->data, other.file(),
+                        "one after the other");
       require_same_split(*first.manifest(), first.file(), *other.manifest(), other.file());
     }
   }
@@ -219,9 +214,9 @@ void evaluate_checkpoints(const EvalOptions& options, const CommonOptions& commo
   const Scoring scoring = scoring_of(options, checkpoints);
   const DataSource source = load_source(options.data, common.seed.value_or(0));
   for (const EvalCheckpoint& checkpoint : checkpoints) {
-    if (!checkpoint.manifest() || options.other_data) continue;
-    require_same_data(*checkpoint.manifest(), checkpoint.file(), source,
-                      "; --allow-other-data evaluates all the same");
+    if (options.other_data || !checkpoint.manifest()) continue;
+    require_same_data(checkpoint.manifest()->data, checkpoint.file(), identity_of(source),
+                      "--data " + options.data, "--allow-other-data");
   }
   const EvalSet set = choose_set(options.split, source, checkpoints);
 

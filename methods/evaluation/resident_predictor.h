@@ -24,9 +24,6 @@ class ResidentPredictor {
                     const kernels::AugmentSpec& transform, const PredictOptions& options,
                     std::optional<GraphMemory> graphs);
 
-  void on_progress(std::function<void(std::int64_t, std::int64_t)> progress) {
-    options_.progress = std::move(progress);
-  }
   // Logits, labels and, where the model gives them, features of `records`, in that order. Error
   // where one of them is no record of the set, and those of ek::predict.
   PredictedFeatures predict(std::span<const std::int64_t> records);

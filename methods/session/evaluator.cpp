@@ -12,6 +12,9 @@ Evaluator::Evaluator(const Experiment& experiment, const State& state, ResidentI
       }),
       options_(experiment.predict_options()) {
   if (chunk) options_.chunk = *chunk;
+  options_.progress = [this](std::int64_t done, std::int64_t total) {
+    if (watcher_) watcher_(done, total);
+  };
   if (in_graphs) graphs_.emplace(experiment.device);
   if (experiment.device != Device{}) place(train_, experiment.source.train, std::move(train));
 }
@@ -26,13 +29,6 @@ Predictions Evaluator::on_test(std::span<const std::int64_t> records) {
     place(test_, images, make_resident(images, experiment_.device));
   }
   return predict(images, test_, records);
-}
-
-void Evaluator::on_progress(std::function<void(std::int64_t, std::int64_t)> progress) {
-  options_.progress = std::move(progress);
-  for (auto* on_device : {&train_, &test_}) {
-    if (*on_device) (*on_device)->on_progress(options_.progress);
-  }
 }
 
 std::vector<double> Evaluator::meta_accuracy() {

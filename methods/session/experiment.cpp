@@ -56,8 +56,8 @@ void check_inputs(const Experiment& experiment) {
   }
   for (const InputDecl& declared : experiment.needs.inputs) {
     const auto& run = dynamic_cast<const TrainedRun&>(experiment.inputs[declared.name]);
-    require_same_data(run.manifest(), "--input " + declared.name + ": " + run.source(),
-                      experiment.source, "");
+    require_same_data(run.manifest().data, run.source(), identity_of(experiment.source),
+                      "--input " + declared.name, "");
     const std::string split = fmt::format("{:016x}", experiment.split.hash);
     require(!declared.same_split || run.manifest().hash == split,
             "--input {}: {} was trained on split {}, this run trains on {}", declared.name,
@@ -152,11 +152,14 @@ StepStart Experiment::start_of(std::int64_t step) const {
   return {step, draw.epoch, draw.first_of_epoch};
 }
 
-State Experiment::initial_state(const std::string& init) const {
+State Experiment::initial_state(const std::string& init, bool new_head) const {
   State state(needs.parts, std::uint64_t(recipe.integer("seed")), master_dtype(precision), device,
               inputs);
-  const std::string file = init.empty() ? recipe.text("model.init") : init;
-  if (!file.empty()) load_model(state, read_safetensors(file), *model, file);
+  const std::string given = init.empty() ? recipe.text("model.init") : init;
+  require(!new_head || !given.empty(), "--init-head new: goes with --init or model.init");
+  if (given.empty()) return state;
+  const std::string file = weights_file(given);
+  load_model(state, read_safetensors(file), *model, file, new_head);
   return state;
 }
 
