@@ -125,7 +125,7 @@ void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormCo
       using Atom = decltype(atom);
       auto run = &norm_convolve_joined<Atom>;
       if constexpr (!std::is_same_v<Atom, SplitAtom>) {
-        if (lean) run = &norm_convolve_joined_lean<Atom>;
+        if (lean) run = &norm_convolve_joined_lean<Atom, typename Atom::Element>;
       }
       run(stream, s, p, sources, gradients.dy, prologue, epilogue, weights, scratch.rest());
     });

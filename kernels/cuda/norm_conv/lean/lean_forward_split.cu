@@ -3,6 +3,7 @@
 
 namespace ek::kernels::EK_TARGET {
 
-template decltype(norm_convolve_lean<SplitAtom>) norm_convolve_lean<SplitAtom>;
+template decltype(norm_convolve_lean<SplitAtom, SplitAtom::Element>)
+    norm_convolve_lean<SplitAtom, SplitAtom::Element>;
 
 }  // namespace ek::kernels::EK_TARGET

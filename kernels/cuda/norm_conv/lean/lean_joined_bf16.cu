@@ -3,6 +3,7 @@
 
 namespace ek::kernels::EK_TARGET {
 
-template decltype(norm_convolve_joined_lean<Bf16Atom>) norm_convolve_joined_lean<Bf16Atom>;
+template decltype(norm_convolve_joined_lean<Bf16Atom, Bf16Atom::Element>)
+    norm_convolve_joined_lean<Bf16Atom, Bf16Atom::Element>;
 
 }  // namespace ek::kernels::EK_TARGET

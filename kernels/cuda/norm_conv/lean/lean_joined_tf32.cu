@@ -3,6 +3,7 @@
 
 namespace ek::kernels::EK_TARGET {
 
-template decltype(norm_convolve_joined_lean<Tf32Atom>) norm_convolve_joined_lean<Tf32Atom>;
+template decltype(norm_convolve_joined_lean<Tf32Atom, Tf32Atom::Element>)
+    norm_convolve_joined_lean<Tf32Atom, Tf32Atom::Element>;
 
 }  // namespace ek::kernels::EK_TARGET

@@ -17,11 +17,11 @@ struct LeanForward {
 };
 
 // For shapes that with_lean_shape knows.
-template <class Atom, class T = typename Atom::Element>
+template <class Atom, class T>
 void norm_convolve_lean(Stream stream, const Conv2dShape& shape, const LeanForward<T>& in);
 
 // norm_convolve_joined for them, all images aligned to 16 bytes; not of SplitAtom.
-template <class Atom, class T = typename Atom::Element>
+template <class Atom, class T>
 void norm_convolve_joined_lean(Stream stream, const Conv2dShape& shape, const ConvProblem& problem,
                                const ConvSources<T>& sources, T* dy,
                                const StatsPrologue<T>& prologue,
