@@ -36,6 +36,8 @@ int main(int argc, char** argv) {
       ->type_name("FILE");
   app.add_option("--features-out", options.features_out, "what the classifier saw, and labels")
       ->type_name("FILE");
+  app.add_flag("--allow-other-data", options.other_data,
+               "also where format, class names or image size are not those of the training data");
   app.add_flag("--json", options.json, "one JSON object instead of tables");
   app.add_option("--bins", options.bins, "bins of the calibration error (default: the recipe's)")
       ->check(CLI::Range(1, 10000))

@@ -20,7 +20,7 @@ struct Options {
   ek::CommonOptions common;
   ek::TrainOptions train;
   std::string recipe, precision;
-  std::vector<std::string> sets;
+  std::vector<std::string> sets, inputs;
   bool list = false, describe = false, audit = false;
   bool price = false;
   std::string stage1;
@@ -44,8 +44,7 @@ void add_options(CLI::App& app, Options& o) {
                "with --resume: go on though the classes have other names or the images another "
                "size than those of the run");
   app.add_option("--max-steps", o.train.max_steps,
-                 "stop (and checkpoint) at this step; the schedule stays")
-      ->check(CLI::NonNegativeNumber);
+                 "stop (and checkpoint) at this step, 0 or more; the schedule stays");
   app.add_option(
       "--precision", o.precision,
       "float32 (default), float64, bf16 or tf32 (cuda and simt alone); with --audit: also compare "
@@ -61,7 +60,10 @@ void add_options(CLI::App& app, Options& o) {
          "--init-head", [&o](const std::string&) { o.train.new_head = true; },
          "new: the classifier starts afresh, so that --init may have other classes")
       ->check(CLI::IsMember({"new"}));
-  app.add_option("--stage1", o.stage1, "run folder of a first stage (no method here has stages)");
+  app.add_option("--input", o.inputs,
+                 "NAME=RUN, a run (folder or checkpoint) that this one starts from, under the name "
+                 "that the method has for it; may be repeated");
+  app.add_option("--stage1", o.stage1, "RUN of a first stage: short for --input stage1=RUN");
   app.add_flag("--audit", o.audit,
                "compare the method's derivatives with finite differences in float64, and stop");
   app.add_flag("--autotune", o.train.autotune,
@@ -84,8 +86,9 @@ void add_options(CLI::App& app, Options& o) {
 }
 
 void refuse_unsupported(const Options& o) {
+  ek::require(o.train.max_steps >= -1, "--max-steps: expected 0 or more, came {}",
+              o.train.max_steps);
   ek::require(!o.train.other_data || o.train.resume, "--allow-other-data: goes with --resume");
-  ek::require(o.stage1.empty(), "--stage1: no method of this version has a second stage");
   ek::require((!o.audit && !o.price) || (!o.train.autotune && o.train.tuning.empty()),
               "--autotune, --tuning: not with --audit or --price, which train nothing");
 }
@@ -132,6 +135,7 @@ ek::Recipe recipe_of(Options& o) {
   if (o.train.data.empty()) o.train.data = stored.data;
   if (o.precision.empty()) o.precision = stored.precision;
   if (!o.common.device_given) o.common.device = ek::device_of(stored, o.train.out);
+  if (o.train.inputs.empty()) o.train.inputs = stored.inputs;
   return o.recipe.empty() ? stored.recipe_with(o.sets) : ek::load_recipe(o.recipe, o.sets);
 }
 
@@ -141,6 +145,8 @@ int run(Options& o) {
     return 0;
   }
   refuse_unsupported(o);
+  if (!o.stage1.empty()) o.inputs.push_back("stage1=" + o.stage1);
+  o.train.inputs = ek::parse_inputs(o.inputs);
   if (o.common.seed) o.sets.push_back(fmt::format("seed={}", *o.common.seed));
   const ek::Recipe recipe = recipe_of(o);
   if (o.describe) {

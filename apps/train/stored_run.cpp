@@ -16,11 +16,15 @@ StoredRun stored_run(const std::string& folder) {
     const auto found = config.find(key);
     return found != config.end() && found->is_string() ? found->get<std::string>() : std::string();
   };
+  InputPaths inputs;
+  const nlohmann::json stored = config.value("inputs", nlohmann::json::object());
+  for (const auto& [name, run] : stored.items()) inputs.emplace_back(name, run.value("run", ""));
   return {.recipe = config.at("recipe").dump(),
           .source = (std::filesystem::path(folder) / "config.json").string(),
           .data = text("data"),
           .precision = text("precision"),
-          .device = text("device")};
+          .device = text("device"),
+          .inputs = std::move(inputs)};
 }
 
 Device device_of(const StoredRun& run, const std::string& folder) {

@@ -4,6 +4,7 @@
 
 #include "engine/tensor/device.h"
 #include "methods/recipes/recipe.h"
+#include "methods/session/trained_run.h"
 
 namespace ek {
 
@@ -12,6 +13,7 @@ struct StoredRun {
   std::string recipe;  // JSON
   std::string source;  // names the file in messages
   std::string data, precision, device;
+  InputPaths inputs;
 
   // Its recipe, with overrides as --set has them.
   Recipe recipe_with(const std::vector<std::string>& sets) const;

@@ -162,7 +162,8 @@ void check(const Tensor& logits, const Tensor& labels, const SoftmaxLossOptions&
   check_option("margin", options.margin, logits, {classes}, logits.dtype());
   check_option("mask", options.mask, logits, {rows, classes}, DType::uint8);
   check_option("targets", options.targets, logits, {rows, classes}, logits.dtype());
-  if (options.targets) check_targets(options.targets);
+  // As for labels.
+  if (options.targets && !Capture::on(logits.device())) check_targets(options.targets);
 }
 
 template <class T>

@@ -64,6 +64,14 @@ struct Checker {
     const double x = value.get<double>();
     if (!(x >= key.minimum && x <= key.maximum)) fail_value(path, expected, value);
     if (!whole) return x;
+    // As written: 2^53 + 1 would round to 2^53 on its way through a double.
+    if (value.is_number_integer()) {
+      const bool fits = value.is_number_unsigned()
+                            ? value.get<std::uint64_t>() <= std::uint64_t(integer_limit)
+                            : value.get<std::int64_t>() >= -std::int64_t(integer_limit);
+      if (!fits) fail_value(path, expected, value);
+      return value.get<std::int64_t>();
+    }
     if (!(std::abs(x) <= integer_limit) || x != std::floor(x)) fail_value(path, expected, value);
     return std::int64_t(x);
   }

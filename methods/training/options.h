@@ -6,6 +6,7 @@
 
 #include "engine/tensor/device.h"
 #include "engine/tensor/precision.h"
+#include "methods/session/trained_run.h"
 
 namespace ek {
 
@@ -20,6 +21,7 @@ struct TrainOptions {
   // began with, where anything is given. With `new_head` all but the classifier's.
   std::string init;
   bool new_head = false;
+  InputPaths inputs;  // runs that this one starts from
   Precision precision = Precision::float32;
   Device device;     // a run may be resumed on another one; config.json has that of its start
   int prefetch = 2;  // batches that the cpu makes ahead of time

@@ -30,6 +30,17 @@ std::string tuning_hash(const nlohmann::json& config) {
   return (*it)["hash"];
 }
 
+// The input runs by their weights; their folders may have moved.
+void require_same_inputs(const nlohmann::json& stored, const nlohmann::json& now) {
+  for (const auto& [name, run] : stored.items()) {
+    require(now.contains(name), "--resume: the run began with --input {}={}", name,
+            run.value("run", ""));
+    require(now[name]["hash"] == run["hash"],
+            "--resume: --input {}: its weights have the hash {}, those at the start {}", name,
+            now[name]["hash"].get<std::string>(), run["hash"].get<std::string>());
+  }
+}
+
 void require_same_recipe(const nlohmann::json& stored, const nlohmann::json& now) {
   const nlohmann::json difference = nlohmann::json::diff(stored, now);
   if (difference.empty()) return;
@@ -72,6 +83,7 @@ RunFolder RunFolder::create(RunClaim claim, const nlohmann::json& config,
 RunFolder RunFolder::reopen(RunClaim claim, const nlohmann::json& config,
                             const nlohmann::json& manifest, bool other_data) {
   const nlohmann::json stored = stored_config(claim.path());
+  require_same_inputs(stored.value("inputs", nlohmann::json::object()), config.at("inputs"));
   const Manifest before = read_manifest(claim.path() / "manifest.json"),
                  now = parse_manifest(manifest, "now");
   if (!other_data) {

@@ -35,7 +35,8 @@ class Trainer {
       : options_(options),
         observer_(observer),
         claim_(claim_before_data(recipe)),
-        experiment_(recipe, options.data, options.precision, options.device),
+        experiment_(recipe, options.data, options.precision, options.device,
+                    load_inputs(options.inputs, options.precision, options.device)),
         eval_every_(recipe.integer("eval.every")),
         save_every_(recipe.integer("checkpoint.every")),
         steps_per_graph_(steps_per_graph()),
@@ -115,7 +116,8 @@ class Trainer {
             {"steps", experiment_.total_steps()},
             {"parameters", parameter_count(*experiment_.model)},
             {"versions", build_versions()},
-            {"tuning", tuning_.json()}};
+            {"tuning", tuning_.json()},
+            {"inputs", inputs_json(experiment_.inputs)}};
   }
 
   // A new run's folder is made when all else that a run needs was found to be there.
@@ -388,7 +390,9 @@ TrainEnd train(const Recipe& recipe, const TrainOptions& options, const TrainObs
 Audit audit_training(const Recipe& recipe, const TrainOptions& options) {
   // Large enough for several classes, small enough for float64 on any machine.
   constexpr std::int64_t tiny = 16;
-  const Experiment experiment(recipe, options.data, Precision::float64, options.device, {}, tiny);
+  const Experiment experiment(recipe, options.data, Precision::float64, options.device,
+                              load_inputs(options.inputs, Precision::float64, options.device),
+                              tiny);
   const State state = experiment.initial_state(options.init);
   return experiment.method->audit(state, make_step(experiment, 0));
 }

@@ -106,3 +106,18 @@ TEST_CASE("ek-op program: an output that cannot be written leaves nothing", "[op
   CHECK(dir.count() == before);
   CHECK(std::filesystem::is_empty(dir / "folder"));
 }
+
+TEST_CASE("numbers on a command line are decimal and exact", "[programs]") {
+  const TempDir dir;
+  const std::string start = "--recipe synthetic/ce --out run ";
+  check_refused(run_program(dir, "ek-train", start + "--seed 010"), "decimal number");
+  check_refused(run_program(dir, "ek-train", start + "--max-steps 010"), "decimal number");
+  check_refused(run_program(dir, "ek-train", start + "--threads 0x2"), "decimal number");
+  check_refused(run_program(dir, "ek-train", start + "--seed -1"), "expected 0 or more");
+  check_refused(run_program(dir, "ek-train", start + "--max-steps -5"), "expected 0 or more");
+  check_refused(run_program(dir, "ek-train", start + "--seed 9007199254740993"),
+                "9007199254740993");
+  check_refused(run_program(dir, "ek-train", start + "--set seed=010"), "expected an integer");
+  check_refused(run_program(dir, "ek-train", start + "--set seed=-1"), "expected an integer");
+  CHECK_FALSE(std::filesystem::exists(dir / "run"));
+}

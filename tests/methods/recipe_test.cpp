@@ -179,7 +179,7 @@ TEST_CASE("recipes: a value that does not fit says what would") {
         "'multistep'?");
   wrong("loss.name=5",
         "'loss.name' expected one of cross-entropy, class-weighted, balanced-softmax, "
-        "logit-adjusted, came \"5\"");
+        "logit-adjusted, dive, came \"5\"");
   wrong("schedule.milestones=5", "'schedule.milestones' expected a list of integers, came 5");
   wrong("schedule.milestones=[5, \"x\"]",
         "'schedule.milestones[1]' expected an integer of 1 or more, came \"x\"");

@@ -1,0 +1,8 @@
+// The lean norm_conv_forward with bf16: conv_norm.h.
+#include "kernels/cuda/norm_conv/lean/lean_forward.cuh"
+
+namespace ek::kernels::EK_TARGET {
+
+template decltype(norm_convolve_lean<Bf16Atom>) norm_convolve_lean<Bf16Atom>;
+
+}  // namespace ek::kernels::EK_TARGET
