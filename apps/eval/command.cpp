@@ -48,7 +48,7 @@ std::function<void(std::int64_t, std::int64_t)> progress_of(const std::string& f
 }
 
 // Error unless the checkpoints may stand in one table: one split.
-void require_comparable(const std::vector<EvalCheckpoint>& checkpoints) {
+void require_comparable(const std::vector<EvalCheckpoint>& checkpoints, bool other_data) {
   const EvalCheckpoint& first = checkpoints[0];
   for (const EvalCheckpoint& other : checkpoints) {
     if (first.manifest() && other.manifest()) {
@@ -210,7 +210,7 @@ void evaluate_checkpoints(const EvalOptions& options, const CommonOptions& commo
   for (const std::string& file : options.checkpoints) {
     checkpoints.emplace_back(file, options.foreign, common.device);
   }
-  require_comparable(checkpoints);
+  require_comparable(checkpoints, options.other_data);
   const Scoring scoring = scoring_of(options, checkpoints);
   const DataSource source = load_source(options.data, common.seed.value_or(0));
   for (const EvalCheckpoint& checkpoint : checkpoints) {
