@@ -38,14 +38,14 @@ void lean_norm_conv_forward(Stream stream, const NormConvShape& shape,
                    "norm_conv_forward, lean: a larger workspace expected",
                    std::int64_t(workspace.bytes));
   with_atom<T>(s.products, [&](auto atom) {
-    norm_convolve_lean<decltype(atom)>(stream, s,
-                                       {input,
-                                        static_cast<const std::uint32_t*>(weight.data),
-                                        float(shape.eps),
-                                        output.act,
-                                        output.out,
-                                        static_cast<TilePair*>(workspace.data),
-                                        {output.out_mean, output.out_var}});
+    norm_convolve_lean<decltype(atom), T>(stream, s,
+                                          {input,
+                                           static_cast<const std::uint32_t*>(weight.data),
+                                           float(shape.eps),
+                                           output.act,
+                                           output.out,
+                                           static_cast<TilePair*>(workspace.data),
+                                           {output.out_mean, output.out_var}});
   });
 }
 
