@@ -24,6 +24,7 @@ int main(int argc, char** argv) {
   ek::add_common_options(app, common, "seed of nothing here: the cases have their own");
   ek::CheckOptions options;
   app.add_option("MODE", options.mode, "test, grad, perf, support, ops, versions or tuning")
+      ->type_name("")
       ->required();
   app.add_option("--dtype", options.dtype,
                  "float64, float32, bfloat16 or, not on the cpu, tf32: float32 with convolutions "

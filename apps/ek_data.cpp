@@ -18,7 +18,7 @@ int main(int argc, char** argv) {
 
   ek::DescribeOptions describe;
   auto* describe_app = app.add_subcommand("describe", "classes, counts, sizes and groups");
-  describe_app->add_option("DIR", describe.data, "the data set")->required();
+  describe_app->add_option("DIR", describe.data, "the data set")->type_name("")->required();
   describe_app->add_flag("--json", describe.json, "as JSON");
 
   ek::MakeLongTailOptions cut;

@@ -19,6 +19,9 @@ int main(int argc, char** argv) {
                  "a CIFAR folder, a folder with class folders under train/ and test/, or "
                  "synthetic:NAME")
       ->type_name("DIR");
+  app.add_flag("--allow-other-data", options.other_data,
+               "evaluate though the classes have other names or the images another size than those "
+               "of the training data");
   app.add_option("--split", options.split,
                  "test, train, or val (also: meta), the images that the recipe held out")
       ->check(CLI::IsMember({"test", "val", "meta", "train"}))

@@ -12,7 +12,8 @@ int main(int argc, char** argv) {
   common.any_device = true;
   ek::add_common_options(app, common, "seed of the numbers of --example (default: 0)");
   ek::OpOptions options;
-  app.add_option("NAME", options.name, "conv2d, loss:NAME, model:NAME, ...: see --list");
+  app.add_option("NAME", options.name, "conv2d, loss:NAME, model:NAME, ...: see --list")
+      ->type_name("");
   app.add_flag("--list", options.list,
                "arguments, attributes with defaults and outputs of every op, or of NAME");
   app.add_option("--in", options.in, "the arguments by name")->type_name("FILE");

@@ -3,6 +3,7 @@ find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(Threads REQUIRED)
+find_package(JPEG REQUIRED)
 find_path(EK_STB_INCLUDE stb/stb_image.h REQUIRED)
 
 if(EK_WITH_ONEDNN)

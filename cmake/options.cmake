@@ -9,7 +9,8 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 
 set(EK_ARCH "native" CACHE STRING "-march value; results are bit-equal only for one value of it")
-option(EK_BUILD_TESTS "build the tests" ON)
+# A project that takes this tree in (add_subdirectory) has tests of its own.
+option(EK_BUILD_TESTS "build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(EK_SANITIZE "address and undefined-behaviour sanitizers" OFF)
 option(EK_WITH_ONEDNN "use oneDNN for float32 and bf16 convolutions where it is found" ON)
 

@@ -42,7 +42,7 @@ class BatchPlan {
 };
 
 // Batches that start afresh with every epoch of another plan: a meta set, drawn shuffled,
-// reshuffled when exhausted, with a new pass at each training epoch (spec methods-reweighting 6.3).
+// reshuffled when exhausted, with a new pass at each training epoch.
 // Iteration i of training epoch e draws positions start(e) + i m ... of the sampler, where start(e)
 // is e times a whole number of the sampler's epochs, enough for the longest training epoch: with
 // a shuffled sampler each (training epoch, pass) has its own permutation.

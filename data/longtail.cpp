@@ -14,7 +14,7 @@ namespace {
 
 using Records = std::vector<std::int64_t>;
 
-// Protects whole numbers at the ends of the profile from rounding just below (spec 2.1).
+// Protects whole numbers at the ends of the profile from rounding just below.
 constexpr double floor_guard = 1e-9;
 
 // What to try where a class has too few images for the profile, or for what is held out.

@@ -9,7 +9,7 @@
 
 namespace ek {
 
-// How a long-tailed training set is cut out of a balanced one (spec data-protocol 2).
+// How a long-tailed training set is cut out of a balanced one (docs/protocol.md).
 struct SplitSpec {
   std::string profile = "exponential";  // exponential | step | none (all images, n_max a cap)
   double imbalance = 100;               // first class over last class, >= 1; unused for none

@@ -22,6 +22,13 @@ T value_at(const json& object, const std::string& where, const char* key) {
   }
 }
 
+constexpr std::int64_t channels = 3;  // of every ImageSet
+
+template <class T>
+T value_or(const json& object, const std::string& where, const char* key, T absent) {
+  return object.is_object() && object.contains(key) ? value_at<T>(object, where, key) : absent;
+}
+
 std::string describe(const SplitSpec& spec) {
   return fmt::format("{} {}, n_max {}, {} held out per class, subset {} seed {}", spec.profile,
                      spec.imbalance, spec.n_max, spec.meta_per_class, spec.subset,
@@ -40,7 +47,10 @@ json manifest_json(const DataSource& source, const Split& split) {
         {"format", name_of(source.format)},
         {"classes", source.num_classes()},
         {"train_images", source.train.count()},
-        {"test_images", source.test.count()}}},
+        {"test_images", source.test.count()},
+        {"height", source.train.height},
+        {"width", source.train.width},
+        {"channels", channels}}},
       {"split",
        {{"profile", spec.profile},
         {"imbalance", spec.imbalance},
@@ -63,12 +73,50 @@ json manifest_json(const DataSource& source, const Split& split) {
   return manifest;
 }
 
+DataIdentity identity_of(const DataSource& source) {
+  return {source.class_names, source.train.height, source.train.width, channels};
+}
+
+void require_same_data(const DataIdentity& stored, const std::string& name_stored,
+                       const DataIdentity& now, const std::string& name_now,
+                       const std::string& flag) {
+  const auto refuse = [&](const std::string& difference) {
+    fail("{}: other data than that of {}: {} ({} if it is meant)", name_now, name_stored,
+         difference, flag);
+  };
+  const auto& there = stored.class_names;
+  const auto& here = now.class_names;
+  if (!there.empty() && !here.empty()) {
+    if (there.size() != here.size()) {
+      refuse(fmt::format("{} classes there, {} here", there.size(), here.size()));
+    }
+    const auto [a, b] = std::ranges::mismatch(there, here);
+    if (a != there.end()) {
+      refuse(fmt::format("class {} is \"{}\" there, \"{}\" here", a - there.begin(), *a, *b));
+    }
+  }
+  if (stored.height > 0 && now.height > 0 &&
+      (stored.height != now.height || stored.width != now.width ||
+       stored.channels != now.channels)) {
+    refuse(fmt::format(
+        "images of {} x {} (width x height) with {} channels there, {} x {} with {} "
+        "here",
+        stored.width, stored.height, stored.channels, now.width, now.height, now.channels));
+  }
+}
+
 Manifest parse_manifest(const json& root, const std::string& where) {
   const json data = value_at<json>(root, where, "data"),
              split = value_at<json>(root, where, "split");
   Manifest out;
   out.data_name = value_at<std::string>(data, where, "name");
   out.format = value_at<std::string>(data, where, "format");
+  // Manifests of earlier versions have no image size; made by hand, they may lack names too.
+  out.data = {.class_names = value_or(root, where, "class_names", std::vector<std::string>{}),
+              .height = value_or<std::int64_t>(data, where, "height", 0),
+              .width = value_or<std::int64_t>(data, where, "width", 0),
+              .channels = value_or<std::int64_t>(data, where, "channels", 0)};
+  out.test_images = value_or<std::int64_t>(data, where, "test_images", -1);
   out.spec = {.profile = value_at<std::string>(split, where, "profile"),
               .imbalance = value_at<double>(split, where, "imbalance"),
               .n_max = value_at<std::int64_t>(split, where, "n_max"),

@@ -7,7 +7,7 @@ namespace ek {
 
 // The legacy NumPy generator, np.random.RandomState(seed): Mersenne Twister 19937 with 32-bit
 // seeding. std::mt19937 seeds and tempers in the same way; what differs from the standard library
-// is how a shuffle uses the outputs (spec data-protocol 2.2).
+// is how a shuffle uses the outputs (docs/protocol.md).
 class LegacyNumpy {
  public:
   explicit LegacyNumpy(std::uint32_t seed) : generator_(seed) {}

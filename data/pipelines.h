@@ -7,7 +7,7 @@
 
 namespace ek {
 
-// Named augmentation pipelines (spec data-protocol 4.1), recipe key `augment`:
+// Named augmentation pipelines (docs/protocol.md), recipe key `augment`:
 //   cifar-basic     zero-pad 4, random crop, flip; constants cifar-a
 //   cifar-reflect   reflect-pad 4, random crop, flip; constants cifar-mwn
 //   cifar-cdb       as cifar-basic with constants imagenet
@@ -15,8 +15,8 @@ namespace ek {
 //   eval            nothing; constants cifar-a
 // and normalisation constants, recipe key `normalize` ("" takes the pipeline's own):
 //   cifar-a, cifar-mwn, cifar-dn, imagenet, inaturalist, and half (mean 0.5, std 0.25).
-// Error listing the names for an unknown one, and by name for those of the spec that this version
-// lacks; Error when an image is too small for the reflected border.
+// Error listing the names for an unknown one, and by name for those of the literature that this
+// version lacks; Error when an image is too small for the reflected border.
 kernels::AugmentSpec pipeline_spec(std::string_view name, std::string_view normalize,
                                    std::int64_t height, std::int64_t width);
 

@@ -27,7 +27,7 @@ using SamplerPtr = std::shared_ptr<const Sampler>;
 SamplerPtr shuffled_sampler(std::int64_t count, std::uint64_t seed,
                             Purpose purpose = Purpose::shuffle);
 
-// Class-aware sampling (spec methods-reweighting 11): the classes in turn, in a permutation that is
+// Class-aware sampling (docs/protocol.md): the classes in turn, in a permutation that is
 // fresh for each cycle; each turn takes `consecutive` items of the class's own shuffled cycle. An
 // epoch is max_c n_c times the number of classes. `labels` are those of the subset; classes
 // without an item are left out. Published scripts take 4 consecutive items (1 for some meta sets).

@@ -110,7 +110,7 @@ Tensor norm_act(const Tensor& y, const ChannelStats& stats, const Tensor& gamma,
 Tensor batch_norm(const Tensor& y, const Tensor& gamma, const Tensor& beta, const Tensor& shortcut,
                   const NormActOptions& options);
 
-// What flows between convolutions (DESIGN 2.2): a convolution's output with its statistics. In
+// What flows between convolutions: a convolution's output with its statistics. In
 // evaluation mode the statistics are the running ones.
 struct PreNorm {
   Tensor y;

@@ -6,7 +6,7 @@
 
 namespace ek::kernels {
 
-// Augmentation of 8-bit RGB images, HWC, spec data-protocol 4.1:
+// Augmentation of 8-bit RGB images, HWC (docs/protocol.md):
 //   reflect-pad, zero-pad, random crop back to height x width, flip with probability 1/2,
 //   x/255, (x - mean) / std.
 // With both pads 0 and flip off it is the evaluation transform.
@@ -18,7 +18,7 @@ struct AugmentSpec {
   std::array<double, 3> mean{0, 0, 0}, std{1, 1, 1};
 };
 
-// Where the random numbers of a draw come from (DESIGN 2.4): Philox keyed by the seed, countered by
+// Where the random numbers of a draw come from: Philox keyed by the seed, countered by
 // (purpose, epoch, position, view). `position` is the place in the sampler's global sequence.
 struct AugmentKey {
   std::uint64_t seed = 0;

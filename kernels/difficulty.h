@@ -4,7 +4,7 @@
 
 namespace ek::kernels {
 
-// Difficulty-Net (spec methods-reweighting 6), whole passes at a time: it is so small that on a GPU
+// Difficulty-Net (docs/meta-gradient.md), whole passes at a time: it is so small that on a GPU
 // each op would cost a launch and no work. With a [C] the class accuracies,
 //
 //   h1 = relu(V1 a + c1)   h2 = relu(V2 h1 + c2)   d = sigmoid(V3 h2 + c3)   w = C d / sum d

@@ -18,7 +18,7 @@ namespace ek::kernels {
 // (it is symmetric). Sums run over fixed blocks of rows, merged in order with Chan's formula for
 // means and variances, so bits do not depend on threads and var does not cancel when |mean| >> std.
 
-// mean, var of y. rows >= 1. Source: spec methods-reweighting 5.2.
+// mean, var of y. rows >= 1.
 template <class B, class T>
 void channel_stats_forward(Stream stream, std::int64_t rows, std::int64_t channels, const T* y,
                            Acc<T>* mean, Acc<T>* var, Workspace workspace);

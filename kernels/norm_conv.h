@@ -4,7 +4,7 @@
 
 namespace ek::kernels {
 
-// The unit that models are made of (DESIGN 2.2): batch norm with the statistics that the producer
+// The unit that models are made of: batch norm with the statistics that the producer
 // of its input left, ReLU and shortcut, then a convolution and the statistics of its output.
 //
 //   act = [relu](gamma (y - mean) rsqrt(var + eps) + beta [+ shortcut])      norm_act of norm.h

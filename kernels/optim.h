@@ -15,7 +15,7 @@ struct OptimSegment {
   bool frozen = false;  // leaves the elements and their state as they are
 };
 
-// SGD in the order of spec data-protocol 6.1:
+// SGD (docs/protocol.md):
 //   g += wd p;  buffer = first_step ? g : momentum buffer + g;
 //   update = nesterov ? g + momentum buffer : buffer;  p -= lr update
 // momentum_buffer may be null when momentum is 0. The learning rate may lie in the device's memory:
@@ -29,7 +29,7 @@ template <class B, class T>
 void sgd_step(Stream stream, const SgdSettings& settings, std::span<const OptimSegment> segments,
               const T* gradient, T* parameters, T* momentum_buffer);
 
-// Adam with coupled weight decay (spec data-protocol 6.1); step counts from 1, which a backend
+// Adam with coupled weight decay (docs/protocol.md); step counts from 1, which a backend
 // checks where the number is plain. It and the learning rate may lie in the device's memory.
 //   g += wd p;  m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;
 //   p -= lr (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + eps)

@@ -47,7 +47,7 @@ template <class B, class T>
 void global_avg_pool_backward(Stream stream, std::int64_t batch, std::int64_t pixels,
                               std::int64_t channels, const Acc<T>* dy, T* dx);
 
-// The parameter-free shortcut of CIFAR ResNets (option A, spec data-protocol 5.1): every second row
+// The parameter-free shortcut of CIFAR ResNets (option A, docs/protocol.md): every second row
 // and column of x [batch, h, w, c], with zero channels before and behind up to out_c.
 struct SubsampleShape {
   std::int64_t batch, in_h, in_w, in_c, out_c;

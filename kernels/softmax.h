@@ -6,7 +6,7 @@
 namespace ek::kernels {
 
 // The fused classification loss that most losses of the field are instances of
-// (spec methods-reweighting 1.1):
+// (docs/losses.md):
 //
 //   u_ik = scale * (z_ik - margin[y_i] * [k = y_i]) + offset[k]
 //   l_i  = lse over { k : mask_ik } of u_ik  -  sum_k q_ik u_ik        (sum_k q_ik = 1)

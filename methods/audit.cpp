@@ -62,11 +62,16 @@ bool Audit::passed() const {
 
 std::string Audit::table() const {
   std::string text = fmt::format("{:<34} {:>11} {:>14} {:>14} {:>9}  {}\n", "path", "|gradient|",
-                                 "derivative", "difference", "error", "verdict");
+                                 "derivative", "finite diff.", "error", "verdict");
   for (const AuditLine& line : lines) {
     text += fmt::format("{:<34} {:>11.3e} {:>14.6e} {:>14.6e} {:>9.1e}  {}\n", line.path, line.norm,
                         line.analytic, line.numeric, line.error, line.verdict);
   }
+  text += fmt::format(
+      "derivative: along a direction, as the method computes it; finite diff.: the same slope "
+      "from\n"
+      "two values of the function; error: their difference relative to it, at most {:.0e}\n",
+      audit_tolerance);
   return text;
 }
 

@@ -18,8 +18,8 @@ Outputs predict_model(const Model& model, const State& state, const Tensor& imag
 }
 
 Loss training_loss(const MethodSetup& setup) {
-  return Loss::from_recipe(setup.recipe, setup.split.class_counts, master_dtype(setup.precision))
-      .to(setup.device);
+  return Loss::from_recipe(setup.recipe, setup.split.class_counts, master_dtype(setup.precision),
+                           setup.device);
 }
 
 OptimizerSpec optimizer_of(const Recipe& recipe) {

@@ -47,7 +47,7 @@ Outputs Pass::infer(std::string_view input, const Tensor& images) const {
 std::vector<std::pair<std::string, Params>> Pass::new_buffers() const {
   std::vector<std::pair<std::string, Params>> all;
   for (const auto& [part, weights] : weights_) {
-    if (!state_[part].buffers.empty()) all.emplace_back(part, weights.buffers_after());
+    if (weights.moved()) all.emplace_back(part, weights.buffers_after());
   }
   return all;
 }

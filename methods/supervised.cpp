@@ -1,6 +1,5 @@
 // Plain training: one sampler, one loss (cross-entropy, class-weighted, Balanced Softmax,
 // logit-adjusted, ...: methods/losses/loss.h), one step of the optimiser.
-#include "methods/entries.h"
 #include "methods/gradient_method.h"
 #include "methods/losses/loss.h"
 
@@ -15,6 +14,7 @@ class Supervised final : public GradientMethod {
         loss_(training_loss(setup)),
         needs_{.streams = {{.name = "train"}},
                .parts = {trained(setup.model, optimizer_of(setup.recipe), setup.recipe.groups())}} {
+    loss_.require_of_logits("method supervised");
   }
 
   MethodNeeds needs() const override { return needs_; }

@@ -9,7 +9,7 @@
 namespace ek {
 
 // linear: logits = features weight^T + bias.
-// cosine: logits = scale * cos(features_i, weight_k), without bias (spec data-protocol 5.1).
+// cosine: logits = scale * cos(features_i, weight_k), without bias (docs/protocol.md).
 enum class ClassifierKind : std::uint8_t { linear, cosine };
 
 // "linear" or "cosine"; Error that names both for anything else.

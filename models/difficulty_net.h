@@ -6,7 +6,7 @@
 
 namespace ek {
 
-// What the driver loss pulls the difficulties towards (spec methods-reweighting 6.2):
+// What the driver loss pulls the difficulties towards (docs/meta-gradient.md):
 // one_minus_share: t_c = 1 - A_c / (sum_k A_k + 1e-12), the published code's; one_minus_accuracy:
 // t_c = 1 - A_c.
 enum class DriverTarget : std::uint8_t { one_minus_share, one_minus_accuracy };
@@ -20,7 +20,7 @@ struct DifficultyPass {
   Tensor h1, h2;                     // [hidden], where kernels made the pass
 };
 
-// Difficulty-Net: the MLP inputs -> H -> H -> inputs with ReLU, ReLU, sigmoid (spec 6.1). Layers
+// Difficulty-Net: the MLP inputs -> H -> H -> inputs with ReLU, ReLU, sigmoid. Layers
 // fc1, fc2, fc3; weights [out, in], with biases unless told otherwise. Structure only.
 class DifficultyNet {
  public:
@@ -68,7 +68,7 @@ Tensor driver_loss(const Tensor& difficulty, const Tensor& class_accuracy, Drive
 
 // A scalar whose gradient by the net's parameters is that of meta loss + lambda * driver loss. The
 // meta loss enters linearly, through its derivative `weight_gradient` [C] at the present class
-// weights: the chain rule of spec methods-reweighting 5.2.
+// weights: the chain rule of docs/meta-gradient.md.
 Tensor difficulty_objective(const Tensor& difficulty, const Tensor& class_accuracy,
                             const Tensor& weight_gradient, DriverTarget target, double lambda);
 

@@ -8,7 +8,7 @@
 namespace ek {
 
 // The CIFAR ResNet of 6n + 2 layers (n = 1, 3, 5 blocks per stage: ResNet-8, -20, -32) with
-// parameter-free shortcuts, spec data-protocol 5.1. Any input extent works; the paper's is 32x32.
+// parameter-free shortcuts, docs/protocol.md. Any input extent works; the paper's is 32x32.
 // ResNet-32 has 464,154 parameters for 10 classes and 470,004 for 100.
 class ResNetCifar final : public Model {
  public:

@@ -5,7 +5,7 @@
 namespace ek {
 
 // The smallest network with everything that makes a meta-gradient interesting, and the one of the
-// golden bilevel problem (spec methods-reweighting 5.4):
+// golden bilevel problem (docs/meta-gradient.md):
 //   x [batch, 2] -> fc1 (4 x 2, no bias) -> bn -> ReLU -> fc2
 // Parameters fc1.weight, bn.weight, bn.bias, fc2.weight [classes, 4] and, with a linear classifier,
 // fc2.bias; buffers bn.running_mean and bn.running_var. For study and tests: it takes no images.

@@ -49,7 +49,7 @@ Weights Weights::below(std::string_view prefix) const {
 }
 
 Params Weights::buffers_after(double momentum) const {
-  if (all_->noted.empty()) return all_->buffers;
+  if (!moved()) return all_->buffers;
   const LayerScope layer("running_stats");
   std::vector<Params::Blend> blends;
   for (const Noted& n : all_->noted) {

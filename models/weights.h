@@ -52,6 +52,8 @@ class Weights {
   // The same numbers with names below a prefix ("experts.1."); notes are shared.
   Weights below(std::string_view prefix) const;
 
+  // Whether any batch norm moved.
+  bool moved() const { return !all_->noted.empty(); }
   // The buffers after the pass: (1 - momentum) old + momentum * batch, with the unbiased variance,
   // for batch norms that moved; not recorded on any tape.
   Params buffers_after(double momentum = 0.1) const;

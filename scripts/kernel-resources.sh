@@ -26,12 +26,7 @@ while (($#)); do
 done
 [[ -f "$library" ]] || die "kernel-resources.sh: $library is not there; ninja ek_kernels_cuda builds it"
 
-nvcc="$(command -v nvcc || true)"
-cuobjdump=""
-for candidate in "${EK_CUOBJDUMP:-}" "$(command -v cuobjdump || true)" \
-  ${nvcc:+"$(dirname "$(readlink -f "$nvcc")")/cuobjdump"} /usr/local/cuda/bin/cuobjdump; do
-  [[ -n "$candidate" && -x "$candidate" ]] && { cuobjdump="$candidate"; break; }
-done
+cuobjdump="$(find_cuobjdump)"
 if [[ -z "$cuobjdump" ]]; then
   echo "kernel-resources.sh: no cuobjdump, so registers and stacks of kernels are not known" >&2
   exit 3
@@ -50,30 +45,7 @@ facts() {
     }' | c++filt
 }
 
-# Leaves of a demangled name what tells kernels apart: no result type, parameters or namespaces, and
-# no casts in template arguments.
-readable() {
-  awk '{
-    line = $0; head = ""
-    for (i = 1; i <= 6; ++i) { head = head $i " "; sub(/^[^ ]+ /, "", line) }
-    gsub(/\(anonymous namespace\)::/, "", line)
-    gsub(/(ek::)?(kernels::)?(cuda_target::|kernels::|ek::)/, "", line)
-    sub(/^void /, "", line)
-    depth = 0; name = ""
-    for (i = 1; i <= length(line); ++i) {
-      c = substr(line, i, 1)
-      if (c == "(" && depth == 0) break
-      if (c == "<") ++depth
-      if (c == ">") --depth
-      name = name c
-    }
-    gsub(/\([A-Za-z_:]+( [a-z]+)*\)/, "", name)
-    while (gsub(/> >/, ">>", name)) {}
-    print head name
-  }'
-}
-
-kernels="$(facts | readable | LC_ALL=C sort -k1,1 -k7 -k2,2 | uniq)"
+kernels="$(facts | readable_kernels 6 | LC_ALL=C sort -k1,1 -k7 -k2,2 | uniq)"
 [[ -n "$kernels" ]] || die "kernel-resources.sh: $library holds no kernels"
 
 if ((table)); then

@@ -28,6 +28,7 @@ if ((full)); then
   if ninja -C build/release -t query ek_kernels_cuda > /dev/null 2>&1; then
     ninja -C build/release ek_kernels_cuda ek_test_kernels_cuda >&2
     scripts/kernel-resources.sh --check || (($? == 3))  # a compiler may come without cuobjdump
+    scripts/kernel-instructions.sh --check || (($? == 3))
   fi
   ctest --preset release "${select[@]}"
   scripts/build.sh --all --preset sanitize

@@ -248,22 +248,23 @@ MemoryPeak price(const BenchStepOptions& options) {
     smaller.pool = 1;
     smaller.steps_per_graph.reset();  // the peak is that of the steps one by one
     smaller.batch = sizes.batches.at(0);
-    smaller.meta_batch = sizes.batches.at(1);
+    if (sizes.batches.size() > 1) smaller.meta_batch = sizes.batches[1];
     smaller.eval_images = sizes.eval_images;
     Bench bench(smaller);
     bench.step();
     trace.next_part();
     bench.step();
   };
-  MemoryPeak peak = predict_peak(trial, {{options.batch, options.meta_batch}, options.eval_images},
-                                 options.device);
-  for (const std::int64_t count : {options.batch, options.meta_batch}) {
+  std::vector<std::int64_t> sizes{options.batch};
+  if (options.task != "plain") sizes.push_back(options.meta_batch);
+  MemoryPeak peak = predict_peak(trial, {sizes, options.eval_images}, options.device);
+  for (const std::int64_t count : sizes) {
     const std::int64_t pixels = count * options.image_size * options.image_size * 3;
     const std::int64_t waiting =
         (options.pool - 1) *
         std::int64_t(
             allocated_bytes(std::size_t(pixels) * size_of(activation_dtype(options.precision))) +
-            allocated_bytes(std::size_t(count) * sizeof(std::int64_t)));
+            2 * allocated_bytes(std::size_t(count) * sizeof(std::int64_t)));
     peak.by_use[std::size_t(MemoryUse::data)] += waiting;
     peak.total += waiting;
   }

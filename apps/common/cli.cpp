@@ -1,5 +1,6 @@
 #include "apps/common/cli.h"
 
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -64,6 +65,8 @@ void add_common_options(CLI::App& app, CommonOptions& options, const std::string
 }
 
 int run_program(int argc, char** argv, CLI::App& app, const std::function<int()>& body) {
+  // A file that may not grow is an error of the write, which cleans up behind itself.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     app.parse(argc, argv);
     return finish(body());

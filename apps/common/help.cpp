@@ -61,7 +61,7 @@ std::string unknown_argument(const CLI::App& app) {
   if (option) word = word.substr(0, word.find('='));
   std::vector<std::string> names;
   collect_names(app, option, names);
-  return fmt::format("unknown {} {}{}; --help lists all", option ? "option" : "argument",
+  return fmt::format("unknown {} {}{} (--help lists all)", option ? "option" : "argument",
                      printable(word), did_you_mean(word, names));
 }
 

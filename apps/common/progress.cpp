@@ -1,64 +1,44 @@
 #include "apps/common/progress.h"
 
-#include <unistd.h>
+#include <algorithm>
 
-#include <cstdio>
+#include "kernels/base/error.h"
 
 namespace ek {
 namespace {
 
-std::string duration(double seconds) {
-  const auto total = std::int64_t(seconds);
-  if (total < 3600) return fmt::format("{}:{:02}", total / 60, total % 60);
-  return fmt::format("{}:{:02}:{:02}", total / 3600, total / 60 % 60, total % 60);
-}
-
-std::string describe(const Progress& p) {
-  return fmt::format(
-      "step {}/{}  epoch {}  loss {:.4f}  lr {:.4g}  {:.1f} steps/s  left {}  peak {} MiB", p.step,
-      p.total_steps, p.epoch, p.loss, p.learning_rate, p.steps_per_s, duration(p.seconds_left),
-      p.peak_bytes >> 20);
-}
-
-std::string bar(const Progress& p) {
+std::string bar_of(std::int64_t done, std::int64_t all) {
   constexpr std::int64_t width = 20;
-  const std::int64_t filled = p.total_steps > 0 ? width * p.step / p.total_steps : width;
+  const std::int64_t filled = all > 0 ? std::clamp<std::int64_t>(width * done / all, 0, width) : 0;
   return "[" + std::string(std::size_t(filled), '#') +
-         std::string(std::size_t(width - filled), '.') + "] ";
+         std::string(std::size_t(width - filled), '.') + "]";
 }
 
 }  // namespace
 
-ProgressPrinter::ProgressPrinter() : terminal_(isatty(STDERR_FILENO) == 1) {}
-
-ProgressPrinter::~ProgressPrinter() {
-  clear();
-}
-
-void ProgressPrinter::clear() {
-  if (drawn_) std::fputs("\r\033[K", stderr);
-  drawn_ = false;
-}
-
-void ProgressPrinter::show(const Progress& progress) {
-  const auto now = std::chrono::steady_clock::now();
-  const auto interval =
-      terminal_ ? std::chrono::milliseconds(200) : std::chrono::milliseconds(5000);
-  if (now - last_ < interval && progress.step != progress.total_steps) return;
-  last_ = now;
-  clear();
-  if (terminal_) {
-    std::fputs((bar(progress) + describe(progress)).c_str(), stderr);
-    drawn_ = true;
-  } else {
-    std::fputs((describe(progress) + "\n").c_str(), stderr);
+std::vector<StatusField> progress_fields(const Progress& p, bool bar) {
+  std::vector<StatusField> fields;
+  if (bar) fields.push_back({bar_of(p.step, p.end_step), 6});
+  fields.push_back({fmt::format("step {}/{}", p.step, p.end_step), 0});
+  if (p.end_step < p.total_steps) fields.push_back({fmt::format("of {}", p.total_steps), 3});
+  const std::string left = p.steps_per_s > 0 ? "left " + duration(p.seconds_left) : "";
+  if (p.images > 0) {
+    fields.push_back({fmt::format("evaluation: image {}/{}", p.images_done, p.images), 1});
+    fields.push_back({left, 2});
+    return fields;
   }
-  std::fflush(stderr);
+  fields.push_back({fmt::format("epoch {}", p.epoch), 5});
+  fields.push_back({fmt::format("loss {:.4f}", p.loss), 2});
+  fields.push_back({fmt::format("lr {:.4g}", p.learning_rate), 7});
+  fields.push_back({fmt::format("{:.1f} steps/s", p.steps_per_s), 4});
+  fields.push_back({left, 1});
+  fields.push_back({fmt::format("peak {} MiB", p.peak_bytes >> 20), 8});
+  return fields;
 }
 
-void ProgressPrinter::message(const std::string& text) {
-  clear();
-  std::fputs((text + "\n").c_str(), stderr);
+void ProgressPrinter::show(const Progress& p) {
+  const bool last = p.images == 0 && p.step == p.end_step;
+  if (line_.is_due(last)) line_.show(progress_fields(p, line_.on_terminal()));
 }
 
 }  // namespace ek

@@ -1,13 +1,14 @@
 #include "apps/eval/command.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <numeric>
 
+#include "apps/common/status_line.h"
 #include "apps/eval/report.h"
+#include "engine/io/strict_json.h"
 #include "kernels/base/error.h"
 #include "methods/comparison/tables.h"
 #include "methods/evaluation/ensemble.h"
@@ -34,30 +35,27 @@ void print(const json& value) {
 
 // Images done on stderr: redrawn on a terminal, a line every few seconds elsewhere.
 std::function<void(std::int64_t, std::int64_t)> progress_of(const std::string& file) {
-  const bool terminal = isatty(STDERR_FILENO) == 1;
-  const auto start = Clock::now();
-  auto last = start;
-  return [=](std::int64_t done, std::int64_t total) mutable {
-    const auto now = Clock::now();
-    const bool end = done == total;
-    const auto interval =
-        terminal ? std::chrono::milliseconds(200) : std::chrono::milliseconds(5000);
-    if (now - last < interval && !(end && terminal)) return;
-    last = now;
-    const double rate =
-        double(done) / std::max(std::chrono::duration<double>(now - start).count(), 1e-9);
-    const std::string line = fmt::format("{}: {}/{} images, {:.0f}/s, {:.0f} s left", file, done,
-                                         total, rate, double(total - done) / rate);
-    std::fputs(terminal ? ("\r\033[K" + (end ? "" : line)).c_str() : (line + "\n").c_str(), stderr);
-    std::fflush(stderr);
+  const auto line = std::make_shared<StatusLine>();
+  line->is_due();  // the first one comes when there is a rate
+  return [file, line, start = Clock::now()](std::int64_t done, std::int64_t total) {
+    if (done == total) return line->clear();
+    if (!line->is_due()) return;
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    const double rate = double(done) / std::max(seconds, 1e-9);
+    line->show({{file + ":", 3},
+                {fmt::format("{}/{} images", done, total), 0},
+                {fmt::format("{:.0f}/s", rate), 2},
+                {"left " + duration(double(total - done) / rate), 1}});
   };
 }
 
 // Error unless the checkpoints may stand in one table: one split.
-void require_comparable(const std::vector<EvalCheckpoint>& checkpoints) {
+void require_comparable(const std::vector<EvalCheckpoint>& checkpoints, bool other_data) {
   const EvalCheckpoint& first = checkpoints[0];
   for (const EvalCheckpoint& other : checkpoints) {
     if (first.manifest() && other.manifest()) {
+      require_same_data(first.manifest()->data, first.file(), other.manifest()->data, other.file(),
+                        "one after the other");
       require_same_split(*first.manifest(), first.file(), *other.manifest(), other.file());
     }
   }
@@ -214,9 +212,14 @@ void evaluate_checkpoints(const EvalOptions& options, const CommonOptions& commo
   for (const std::string& file : options.checkpoints) {
     checkpoints.emplace_back(file, options.foreign, common.device);
   }
-  require_comparable(checkpoints);
+  require_comparable(checkpoints, options.other_data);
   const Scoring scoring = scoring_of(options, checkpoints);
   const DataSource source = load_source(options.data, common.seed.value_or(0));
+  for (const EvalCheckpoint& checkpoint : checkpoints) {
+    if (options.other_data || !checkpoint.manifest()) continue;
+    require_same_data(checkpoint.manifest()->data, checkpoint.file(), identity_of(source),
+                      "--data " + options.data, "--allow-other-data");
+  }
   const EvalSet set = choose_set(options.split, source, checkpoints);
 
   EvalReport report;
@@ -261,6 +264,15 @@ void evaluate_checkpoints(const EvalOptions& options, const CommonOptions& commo
   options.json ? print(to_json(report)) : print(to_text(report));
 }
 
+// Whether two paths of files to be written mean one file, be they there or not.
+bool same_place(const std::string& a, const std::string& b) {
+  std::error_code ignored;
+  const auto place = [&](const std::string& path) {
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(path), ignored);
+  };
+  return place(a) == place(b) || std::filesystem::equivalent(a, b, ignored);
+}
+
 }  // namespace
 
 void evaluate(const EvalOptions& options, const CommonOptions& common) {
@@ -268,6 +280,10 @@ void evaluate(const EvalOptions& options, const CommonOptions& common) {
           "expected either --checkpoint FILE... or --compare RUN_DIR...");
   if (!options.compare.empty()) return compare_runs(options);
   require(!options.data.empty(), "--checkpoint: expected --data DIR beside it");
+  const bool both = !options.logits_out.empty() && !options.features_out.empty();
+  require(!both || !same_place(options.logits_out, options.features_out),
+          "--logits-out, --features-out: expected two files, came {} for both",
+          printable(options.logits_out));
   evaluate_checkpoints(options, common);
 }
 

@@ -12,6 +12,7 @@ struct EvalOptions {
   std::vector<std::string> checkpoints, compare;  // either files to evaluate or run folders
   std::string data, split = "test";
   bool prior_correction = false, json = false;
+  bool other_data = false;          // than what a checkpoint was trained on
   std::vector<std::string> shifts;  // as parse_shift reads them, or "all"
   std::string logits_out, features_out;
   int bins = 0;  // 0: the recipe's, else 15

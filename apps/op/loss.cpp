@@ -75,27 +75,62 @@ OpEntry softmax_entry() {
           .example = softmax_example};
 }
 
-std::vector<NamedTensor> run_loss(const std::string& name, const OpCall& call) {
-  const std::string op = "loss:" + name;
-  const Tensor &logits = call.at("logits"), counts = call.find("class_counts");
-  require_logits(op, logits, call.at("labels"));
+bool is_matrix(const LossArgument& argument) {
+  return argument.shape == "[B, C]";
+}
+
+std::vector<NamedTensor> run_loss(const LossEntry& entry, const OpCall& call) {
+  const std::string op = "loss:" + entry.name;
+  std::vector<LossInputs::Entry> inputs;
+  Tensor logits;
+  for (const LossArgument& argument : entry.arguments) {
+    const Tensor& given = call.at(argument.name);
+    inputs.emplace_back(argument.name, given);
+    if (!is_matrix(argument)) continue;
+    require_logits(op, given, call.at("labels"));
+    if (logits) {
+      require(logits.shape() == given.shape(), "{}: {} expected {}, came {}", op, argument.name,
+              logits.shape().str(), file_shape(given));
+    }
+    logits = given;
+  }
+  const Tensor counts = call.find("class_counts");
   std::vector<std::int64_t> class_counts(std::size_t(logits.size(1)), 1);
   if (counts) {
     require_per_class(op, "class_counts", counts, logits);
     const auto values = counts.span<std::int64_t>();
     class_counts.assign(values.begin(), values.end());
   }
-  const Loss loss = Loss::make(name, call.attributes, class_counts, call.dtype).to(call.device);
-  return {{"loss", loss.scalar(logits, call.at("labels"))}};
+  const Loss loss = Loss::make(entry.name, call.attributes, class_counts, call.dtype, call.device);
+  return {{"loss", loss.scalar(LossInputs(std::move(inputs)))}};
 }
 
-OpExample loss_example(std::uint64_t seed) {
-  return {{{"logits", random_normal({4, 3}, seed, 0)},
-           {"labels", random_labels(4, 3, seed, 1)},
-           {"class_counts", Tensor::from(std::vector<std::int64_t>{100, 20, 5}, {3})}}};
+OpExample loss_example(const LossEntry& entry, std::uint64_t seed) {
+  OpExample example;
+  example.tensors = {{"class_counts", Tensor::from(std::vector<std::int64_t>{100, 20, 5}, {3})}};
+  std::uint32_t drawn = 0;
+  for (const LossArgument& argument : entry.arguments) {
+    example.tensors.emplace_back(argument.name, is_matrix(argument)
+                                                    ? random_normal({4, 3}, seed, drawn)
+                                                    : random_labels(4, 3, seed, drawn));
+    ++drawn;
+  }
+  return example;
 }
 
-OpEntry loss_entry(const LossEntry& loss) {
+OpKind kind_of(const LossArgument& argument) {
+  switch (argument.kind) {
+    case LossArgument::Kind::differentiable:
+      return OpKind::differentiable;
+    case LossArgument::Kind::constant:
+      return OpKind::constant;
+    case LossArgument::Kind::labels:
+      return OpKind::integer;
+  }
+  return OpKind::constant;
+}
+
+OpEntry op_of(const LossEntry& loss) {
   std::vector<OpAttribute> attributes;
   for (KeySpec key : loss.keys) {
     key.path = key.path.substr(std::string_view("loss.").size());
@@ -103,24 +138,25 @@ OpEntry loss_entry(const LossEntry& loss) {
   }
   attributes.push_back({.key = {"normalizer", "mean_batch", "how weighted losses become one number",
                                 normalizer_names()}});
-  const bool needs_counts = loss.name != "cross-entropy";
+  OpSignature signature{{}, {{"loss", "[], a scalar"}}};
+  for (const LossArgument& argument : loss.arguments) {
+    signature.arguments.push_back({argument.name, kind_of(argument), argument.shape});
+  }
+  signature.arguments.push_back(
+      {"class_counts", OpKind::count, "[C], training images per class", !loss.needs_counts});
   return {.name = "loss:" + loss.name,
           .doc = loss.doc,
-          .signature = {{{"logits", OpKind::differentiable, "[B, C]"},
-                         {"labels", OpKind::integer, "[B]"},
-                         {"class_counts", OpKind::count, "[C], training images per class",
-                          !needs_counts}},
-                        {{"loss", "[], a scalar"}}},
+          .signature = std::move(signature),
           .attributes = std::move(attributes),
-          .run = [name = loss.name](const OpCall& call) { return run_loss(name, call); },
-          .example = loss_example};
+          .run = [&loss](const OpCall& call) { return run_loss(loss, call); },
+          .example = [&loss](std::uint64_t seed) { return loss_example(loss, seed); }};
 }
 
 }  // namespace
 
 std::vector<OpEntry> loss_ops() {
   std::vector<OpEntry> entries{softmax_entry()};
-  for (const LossEntry& loss : loss_registry()) entries.push_back(loss_entry(loss));
+  for (const LossEntry& loss : loss_registry()) entries.push_back(op_of(loss));
   return entries;
 }
 

@@ -32,12 +32,13 @@ Loss make_loss(const OpCall& call, std::int64_t classes) {
   }
   const Loss loss =
       Loss::make(loss_name(attribute), attribute.is_object() ? attribute : nlohmann::json::object(),
-                 counts, call.dtype);
+                 counts, call.dtype, call.device);
   require(loss.normalizer() == Normalizer::mean_batch && !loss.class_weights(),
           "{}: it weights the classes itself, so loss expected one without class weights and with "
           "normalizer mean_batch",
           op_name);
-  return loss.to(call.device);
+  loss.require_of_logits(op_name);
+  return loss;
 }
 
 // Bias or not, and the width, are those of the file.
@@ -62,7 +63,7 @@ OpSignature expand(const SafetensorsFile& file, nlohmann::json& attributes) {
   const auto model = network_of(network, attributes);
   const std::int64_t classes = model->num_classes();
   const DifficultyNet net = net_of(file, classes);
-  const bool counted = find_loss(loss_name(attributes.at("loss"))).name != "cross-entropy";
+  const bool counted = find_loss(loss_name(attributes.at("loss"))).needs_counts;
 
   OpSignature signature;
   const auto append = [&](std::vector<OpArgument> arguments) {

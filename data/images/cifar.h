@@ -5,7 +5,7 @@
 
 namespace ek {
 
-// The binary layouts of CIFAR-10 and CIFAR-100 (spec data-protocol 1). A record is one label byte
+// The binary layouts of CIFAR-10 and CIFAR-100 (docs/protocol.md). A record is one label byte
 // (CIFAR-100: coarse, then fine), then the 32 x 32 red, green and blue planes, row-major.
 //   CIFAR-10   data_batch_*.bin (any number of files, read in the order of their names),
 //              test_batch.bin, batches.meta.txt with the class names

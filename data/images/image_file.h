@@ -20,8 +20,10 @@ bool is_image_file(const std::filesystem::path& file);
 
 // Decodes a PNG or JPEG file to 8-bit RGB: grey is spread to three channels, an alpha channel is
 // dropped, EXIF orientation is ignored. Error naming the file when it is no such image, truncated,
-// too large, or (PNG) fails its checksums.
+// damaged, too large, or (PNG) fails its checksums or lacks colours that it uses.
 Image read_image(const std::filesystem::path& file);
+// The same of a file's bytes; `name` names it in messages.
+Image decode_image(const std::string& name, std::span<const std::uint8_t> bytes);
 
 // [height, width, 3] pixels as the bytes of a PNG file.
 std::string encode_png(std::int64_t height, std::int64_t width,

@@ -30,7 +30,7 @@ class GraphMemory {
 };
 
 // Work of a device that was recorded once and runs again as a whole, on the same addresses: a step
-// of training, or several (DESIGN 2.5). On a GPU it is a CUDA graph, one call of the driver for
+// of training, or several. On a GPU it is a CUDA graph, one call of the driver for
 // hundreds of kernels; the simt device runs the same list one by one. docs/graphs.md says what a
 // captured step may do.
 //

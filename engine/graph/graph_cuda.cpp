@@ -48,7 +48,9 @@ std::vector<cudaGraphNode_t> chain_of(cudaGraph_t graph) {
     chain.push_back(node);
     const auto dependents = [&](cudaGraphNode_t* to, std::size_t* count) {
 #if CUDART_VERSION >= 13000
-      check(cudaGraphNodeGetDependentNodes(node, to, nullptr, count), "cudaGraphNode");
+      // An edge may carry data (a programmatic dependency does), which must not be left out.
+      cudaGraphEdgeData data = {};
+      check(cudaGraphNodeGetDependentNodes(node, to, to ? &data : nullptr, count), "cudaGraphNode");
 #else
       check(cudaGraphNodeGetDependentNodes(node, to, count), "cudaGraphNode");
 #endif

@@ -57,6 +57,7 @@ AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
   }
   temporary_ = path_;
   if (!direct) temporary_ += ".tmp";
+  if (!direct) known_ = TemporaryName(temporary_.string());
   const int flags = O_WRONLY | O_CLOEXEC | (direct ? 0 : O_CREAT | O_TRUNC);
   descriptor_ = ::open(temporary_.c_str(), flags, 0666);
   if (descriptor_ < 0) fail_to("write", path_);
@@ -83,6 +84,7 @@ void AtomicFile::commit() {
     if (!direct) ::unlink(temporary_.c_str());
     fail("{}: cannot write: {}", path_.string(), why);
   }
+  known_.forget();
   if (direct) return;
   // The new name itself, so that it outlives a power cut; not every file system can.
   const fs::path folder = path_.has_parent_path() ? path_.parent_path() : fs::path(".");

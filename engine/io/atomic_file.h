@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "engine/io/temporaries.h"
+
 namespace ek {
 
 // A file that appears whole or not at all: written to PATH.tmp beside it, synchronised to the disk
@@ -26,6 +28,7 @@ class AtomicFile {
 
  private:
   std::filesystem::path path_, temporary_;  // the same where it is written directly
+  TemporaryName known_;                     // where a signal ends the process before commit()
   int descriptor_ = -1;
 };
 

@@ -252,6 +252,10 @@ std::string shown_name(std::string_view name) {
 }
 
 Header parse_header(std::string_view text, std::uint64_t data_bytes, std::string_view file) {
+  // The parser would take a NUL for the end and pass over the rest.
+  const std::size_t nul = text.find('\0');
+  require(nul == std::string_view::npos, "{}: the header has a NUL at its byte {}, expected JSON",
+          file, nul);
   HeaderReader reader(file);
   json::sax_parse(text.begin(), text.end(), &reader);
   Header header = reader.take();

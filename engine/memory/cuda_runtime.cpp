@@ -5,6 +5,8 @@
 #ifdef EK_HAS_CUDA_DEVICE
 #include <cuda_runtime_api.h>
 
+#include <cstdlib>
+
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -24,6 +26,9 @@ std::string version(int number) {
 
 Gpus ask_driver() {
   int driver = 0, runtime = 0, count = 0;
+  // Kernels are loaded now and not at their first launch, which may lie inside a capture or a
+  // measurement. Whoever has set it otherwise is obeyed.
+  setenv("CUDA_MODULE_LOADING", "EAGER", 0);
   cudaDriverGetVersion(&driver);
   cudaRuntimeGetVersion(&runtime);
   if (driver == 0) return {0, "no NVIDIA driver is installed"};

@@ -1,4 +1,4 @@
-// The unit that models are written on (DESIGN 2.2): batch norm + ReLU + shortcut, convolution and
+// The unit that models are written on: batch norm + ReLU + shortcut, convolution and
 // the statistics of its output, fused into one kernel per pass.
 #include "kernels/norm_conv.h"
 

@@ -1,4 +1,4 @@
-// The fused classification loss (kernels/softmax.h; spec methods-reweighting 1.1). One kernel pass
+// The fused classification loss (kernels/softmax.h, docs/losses.md). One kernel pass
 // gives the losses and their unweighted gradient, which is all that both first-order rules need.
 #include <array>
 #include <cmath>
@@ -162,7 +162,8 @@ void check(const Tensor& logits, const Tensor& labels, const SoftmaxLossOptions&
   check_option("margin", options.margin, logits, {classes}, logits.dtype());
   check_option("mask", options.mask, logits, {rows, classes}, DType::uint8);
   check_option("targets", options.targets, logits, {rows, classes}, logits.dtype());
-  if (options.targets) check_targets(options.targets);
+  // As for labels.
+  if (options.targets && !Capture::on(logits.device())) check_targets(options.targets);
 }
 
 template <class T>

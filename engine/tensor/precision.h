@@ -10,11 +10,11 @@
 
 namespace ek {
 
-// What a run computes in (DESIGN 2.4). bf16 keeps activations and convolution operands in bfloat16;
+// What a run computes in. bf16 keeps activations and convolution operands in bfloat16;
 // parameters, statistics, losses, the optimiser and meta-networks stay in float32. tf32 stores all
 // as float32 does and rounds the factors of convolutions to 10 bits
 // (kernels/base/float_products.h); products of the classifier, the loss and meta-networks stay
-// exact. It is the GPU's, and the host executor's.
+// exact. It is the GPU's, and the host executor's (docs/precision.md).
 enum class Precision : std::uint8_t { float32, float64, bf16, tf32 };
 
 // The dtype of parameters, batch-norm buffers, features, losses and everything that a checkpoint

@@ -7,7 +7,7 @@
 
 namespace ek {
 
-// Data parallelism, the small interface (DESIGN 2.9). Tensors are reduced in place.
+// Data parallelism, the small interface. Tensors are reduced in place.
 class Communicator {
  public:
   virtual ~Communicator() = default;

@@ -12,7 +12,7 @@
 namespace ek {
 
 // What has been derived from the contents of a storage and is worth keeping while they last: the
-// packs of convolution weights (DESIGN 2.1). Made at the first request, shared by all later ones,
+// packs of convolution weights. Made at the first request, shared by all later ones,
 // forgotten when the storage dies or a newer version of its contents is asked for; or handed over
 // to whoever writes the contents, and taken back as companions of the new ones. Safe to use from
 // several threads, as long as none writes the contents.

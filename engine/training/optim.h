@@ -38,7 +38,7 @@ Params flat_gradient(const Params& gradient);
 
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
-// Updates flat parameters in place by their gradient: float32 or float64, spec data-protocol 6.1.
+// Updates flat parameters in place by their gradient: float32 or float64 (docs/protocol.md).
 class Optimizer {
  public:
   virtual ~Optimizer() = default;

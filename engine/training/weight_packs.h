@@ -13,7 +13,7 @@ namespace ek {
 // Packs of convolution weights (kernels/conv.h) are companions of the storage that holds the
 // weights. The first reader makes a pack (engine/ops/weight_pack.h), and its key says all about it;
 // from then on whoever writes the weights writes the packs as well, all of them in the launch that
-// writes the weights (DESIGN 2.1). For float32 weights of a backend that fuses launches.
+// writes the weights. For float32 weights of a backend that fuses launches.
 
 // The key of the pack of the weights at `offset`, an element of their storage; the shape's batch
 // plays no part.

@@ -1,9 +1,44 @@
 // The pooling that needs no window: global average, and the subsampling shortcut.
+#include <algorithm>
+
 #include "kernels/cpu/blocks.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/pool.h"
 
 namespace ek::kernels {
+
+namespace {
+
+// Sum of the lanes at `from`, pixel after pixel: up to 64 in a row, more by halves down to 16, so
+// that the error grows with the logarithm of their number.
+template <class T, class Simd>
+auto sum_of_pixels(Simd simd, const T* from, std::int64_t pixels, std::int64_t channels) {
+  constexpr std::int64_t in_a_row = 64, leaf = 16;
+  if (pixels <= in_a_row) {
+    auto sum = simd.load(from);
+    for (std::int64_t pixel = 1; pixel < pixels; ++pixel) {
+      sum += simd.load(from + pixel * channels);
+    }
+    return sum;
+  }
+  // Halves of leaves: their partial sums wait on a stack, as the bits of a binary counter.
+  decltype(simd.load(from)) waiting[64];
+  int depth = 0;
+  const std::int64_t leaves = (pixels + leaf - 1) / leaf;
+  for (std::int64_t i = 0; i < leaves; ++i) {
+    const T* at = from + i * leaf * channels;
+    const std::int64_t count = std::min(leaf, pixels - i * leaf);
+    auto sum = simd.load(at);
+    for (std::int64_t pixel = 1; pixel < count; ++pixel) sum += simd.load(at + pixel * channels);
+    for (std::int64_t bits = i; bits & 1; bits >>= 1) sum = waiting[--depth] + sum;
+    waiting[depth++] = sum;
+  }
+  auto total = waiting[--depth];
+  while (depth > 0) total = waiting[--depth] + total;
+  return total;
+}
+
+}  // namespace
 
 template <class B, class T>
 void global_avg_pool_forward(Stream, std::int64_t batch, std::int64_t pixels, std::int64_t channels,
@@ -13,11 +48,7 @@ void global_avg_pool_forward(Stream, std::int64_t batch, std::int64_t pixels, st
     for (std::int64_t image = begin; image < end; ++image) {
       cpu::for_lanes<T>(channels, [=](std::int64_t c, auto simd) {
         const T* from = x + image * pixels * channels + c;
-        auto sum = simd.load(from);
-        for (std::int64_t pixel = 1; pixel < pixels; ++pixel) {
-          sum += simd.load(from + pixel * channels);
-        }
-        simd.store(sum * scale, y + image * channels + c);
+        simd.store(sum_of_pixels(simd, from, pixels, channels) * scale, y + image * channels + c);
       });
     }
   });

@@ -1,5 +1,8 @@
 #include "kernels/pool.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "kernels/cpu/blocks.h"
 
 namespace ek::kernels {
@@ -93,21 +96,23 @@ void avg_pool2d_forward(Stream, const Pool2dShape& s, const T* x, T* y) {
   const T scale = T(1) / T(s.kernel_h * s.kernel_w);
   const std::int64_t work = out_w * channels * s.kernel_h * s.kernel_w;
   cpu::for_item_blocks(s.batch * out_h, work, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<double> sums(static_cast<std::size_t>(channels));  // a window may be large
     for (std::int64_t out = begin * out_w; out < end * out_w; ++out) {
       const std::int64_t line = out / out_w;
       const Range rows = window(line % out_h, s.kernel_h, s.stride_h, s.pad_h, s.in_h);
       const Range columns = window(out % out_w, s.kernel_w, s.stride_w, s.pad_w, s.in_w);
       T* to = y + out * channels;
-      std::fill(to, to + channels, T(0));
+      double* sum = sums.data();
+      std::fill(sum, sum + channels, 0.0);
       for (std::int64_t row = rows.begin; row < rows.end; ++row) {
         for (std::int64_t column = columns.begin; column < columns.end; ++column) {
           const T* from = x + ((line / out_h * s.in_h + row) * s.in_w + column) * channels;
 #pragma omp simd
-          for (std::int64_t c = 0; c < channels; ++c) to[c] += from[c];
+          for (std::int64_t c = 0; c < channels; ++c) sum[c] += double(from[c]);
         }
       }
 #pragma omp simd
-      for (std::int64_t c = 0; c < channels; ++c) to[c] *= scale;
+      for (std::int64_t c = 0; c < channels; ++c) to[c] = T(sum[c]) * scale;
     }
   });
 }
@@ -119,19 +124,23 @@ void avg_pool2d_backward(Stream, const Pool2dShape& s, const T* dy, T* dx) {
   const T scale = T(1) / T(s.kernel_h * s.kernel_w);
   cpu::for_item_blocks(
       s.batch * s.in_h, s.in_w * channels, [&](std::int64_t begin, std::int64_t end) {
+        std::vector<double> sums(static_cast<std::size_t>(channels));
         for (std::int64_t in = begin * s.in_w; in < end * s.in_w; ++in) {
           const std::int64_t line = in / s.in_w;
           const Range rows = windows_over(line % s.in_h, s.kernel_h, s.stride_h, s.pad_h, out_h);
           const Range columns = windows_over(in % s.in_w, s.kernel_w, s.stride_w, s.pad_w, out_w);
           T* to = dx + in * channels;
-          std::fill(to, to + channels, T(0));
+          double* sum = sums.data();
+          std::fill(sum, sum + channels, 0.0);
           for (std::int64_t row = rows.begin; row < rows.end; ++row) {
             for (std::int64_t column = columns.begin; column < columns.end; ++column) {
               const T* from = dy + ((line / s.in_h * out_h + row) * out_w + column) * channels;
 #pragma omp simd
-              for (std::int64_t c = 0; c < channels; ++c) to[c] += scale * from[c];
+              for (std::int64_t c = 0; c < channels; ++c) sum[c] += double(from[c]);
             }
           }
+#pragma omp simd
+          for (std::int64_t c = 0; c < channels; ++c) to[c] = scale * T(sum[c]);
         }
       });
 }

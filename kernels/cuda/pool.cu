@@ -8,6 +8,7 @@
 
 #include "kernels/cuda/base/choice.cuh"
 #include "kernels/cuda/optim/packs.cuh"
+#include "kernels/math/compensated.h"
 
 namespace ek::kernels {
 namespace EK_TARGET {
@@ -87,15 +88,17 @@ struct GlobalForward {
   template <int N>
   __device__ void run(std::int64_t image, std::int64_t c) const {
     const T* from = x + image * pixels * channels + c;
-    Pack<Acc<T>, N> sum = {};
+    math::CompensatedSum<Acc<T>> sums[N] = {};
     for (std::int64_t pixel = 0; pixel < pixels; ++pixel) {
       const Pack<T, N> more = load_pack<N>(from + pixel * channels);
 #pragma unroll
-      for (int j = 0; j < N; ++j) sum.values[j] += widened(more.values[j]);
+      for (int j = 0; j < N; ++j) sums[j].add(widened(more.values[j]));
     }
+    Pack<Acc<T>, N> mean;
+    const Acc<T> scale = Acc<T>(1) / Acc<T>(pixels);
 #pragma unroll
-    for (int j = 0; j < N; ++j) sum.values[j] *= Acc<T>(1) / Acc<T>(pixels);
-    store_pack<N>(y + image * channels + c, sum);
+    for (int j = 0; j < N; ++j) mean.values[j] = sums[j].value() * scale;
+    store_pack<N>(y + image * channels + c, mean);
   }
 };
 
@@ -208,15 +211,17 @@ struct AvgForward {
   T* y;
   template <int N>
   __device__ void run(std::int64_t pixel, std::int64_t c) const {
-    Pack<T, N> sum = {};
+    math::CompensatedSum<T> sums[N] = {};
     s.for_inputs(pixel, c, [&](std::int64_t from) {
       const Pack<T, N> more = load_pack<N>(x + from);
 #pragma unroll
-      for (int j = 0; j < N; ++j) sum.values[j] += more.values[j];
+      for (int j = 0; j < N; ++j) sums[j].add(more.values[j]);
     });
+    Pack<T, N> mean;
+    const T scale = T(1) / T(s.kernel_h * s.kernel_w);
 #pragma unroll
-    for (int j = 0; j < N; ++j) sum.values[j] *= T(1) / T(s.kernel_h * s.kernel_w);
-    store_pack<N>(y + pixel * s.channels + c, sum);
+    for (int j = 0; j < N; ++j) mean.values[j] = sums[j].value() * scale;
+    store_pack<N>(y + pixel * s.channels + c, mean);
   }
 };
 
@@ -228,13 +233,16 @@ struct AvgBackward {
   template <int N>
   __device__ void run(std::int64_t pixel, std::int64_t c) const {
     const T scale = T(1) / T(s.kernel_h * s.kernel_w);
-    Pack<T, N> sum = {};
+    math::CompensatedSum<T> sums[N] = {};
     s.for_outputs(pixel, c, [&](std::int64_t from) {
       const Pack<T, N> more = load_pack<N>(dy + from);
 #pragma unroll
-      for (int j = 0; j < N; ++j) sum.values[j] += scale * more.values[j];
+      for (int j = 0; j < N; ++j) sums[j].add(more.values[j]);
     });
-    store_pack<N>(dx + pixel * s.channels + c, sum);
+    Pack<T, N> share;
+#pragma unroll
+    for (int j = 0; j < N; ++j) share.values[j] = scale * sums[j].value();
+    store_pack<N>(dx + pixel * s.channels + c, share);
   }
 };
 

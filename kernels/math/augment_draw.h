@@ -15,7 +15,7 @@ struct AugmentDraw {
 
 // The draw at `position` of the sampler's global sequence. One Philox block serves an image: words
 // 0 and 1 give the offsets, uniform in [0, 2 (reflect_pad + zero_pad)] (so 0 without padding; 0..16
-// for the reflect 4, zero 4 of spec data-protocol 4.1), the top bit of word 2 the flip.
+// for the reflect 4, zero 4 of cifar-dn-plain), the top bit of word 2 the flip.
 // purpose and view are below 2^16.
 EK_HOST_DEVICE inline AugmentDraw augment_draw(const kernels::AugmentSpec& spec,
                                                const kernels::AugmentKey& key,

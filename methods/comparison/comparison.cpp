@@ -52,6 +52,14 @@ void require_same_data(const RunResult& a, const RunResult& b) {
           "compare: {} is of other data than {}: class {} is {} there, {} here", b.folder, a.folder,
           name_a - a.class_names.begin(), name_a == a.class_names.end() ? "" : *name_a,
           name_b == b.class_names.end() ? "" : *name_b);
+  // Manifests of earlier versions have no image size.
+  require(a.data.height == 0 || b.data.height == 0 ||
+              (a.data.height == b.data.height && a.data.width == b.data.width &&
+               a.data.channels == b.data.channels),
+          "compare: {} is of other data than {}: images of {} x {} with {} channels here, {} x {} "
+          "with {} there",
+          b.folder, a.folder, b.data.width, b.data.height, b.data.channels, a.data.width,
+          a.data.height, a.data.channels);
   require(a.test_images == b.test_images,
           "compare: {} is of other data than {}: {} test images here, {} there", b.folder, a.folder,
           b.test_images, a.test_images);

@@ -1,6 +1,5 @@
 #include "methods/comparison/runs.h"
 
-#include "data/manifest.h"
 #include "engine/io/atomic_file.h"
 #include "kernels/base/error.h"
 
@@ -85,6 +84,7 @@ RunResult read_run(const std::filesystem::path& folder) {
   out.format = manifest.format;
   out.split_hash = manifest.hash;
   out.split = manifest.spec;
+  out.data = manifest.data;
   out.test_images = count_at(manifest_json.at("data"), "test_images", manifest_file.string());
   out.class_counts = manifest.class_counts;
   out.class_names =

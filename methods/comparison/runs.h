@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/longtail.h"
+#include "data/manifest.h"
 #include "methods/comparison/settings.h"
 
 namespace ek {
@@ -23,6 +24,7 @@ struct RunResult {
   std::string format, split_hash;
   SplitSpec split;
   std::int64_t test_images = 0;
+  DataIdentity data;  // of the manifest
   std::vector<std::int64_t> class_counts;
   std::vector<std::string> class_names;  // "0", "1", ... where the manifest has none
   std::int64_t many_above = ek::many_above, few_below = ek::few_below;  // the recipe's eval.groups

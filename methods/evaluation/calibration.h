@@ -24,7 +24,7 @@ struct Calibration {
 std::int64_t calibration_bin(double confidence, int bins);
 
 // Expected and maximum calibration error of N >= 1 predictions; `correct` holds 0 or 1 for each.
-// Source: spec evaluation.md 4. The order of the predictions changes no bit of the result.
+// Source: docs/evaluation.md. The order of the predictions changes no bit of the result.
 Calibration calibrate(std::span<const double> confidence, std::span<const std::uint8_t> correct,
                       int bins);
 

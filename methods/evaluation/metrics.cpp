@@ -11,7 +11,7 @@
 namespace ek {
 namespace {
 
-// Probabilities below this count as this in -log p (spec evaluation.md 4).
+// Probabilities below this count as this in -log p (docs/evaluation.md).
 constexpr double smallest_probability = 1e-15;
 
 void check_options(const EvaluationOptions& options) {

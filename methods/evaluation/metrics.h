@@ -23,7 +23,7 @@ struct EvaluationOptions {
 };
 
 // All as fractions. Undefined values (a class without test images, an empty group) are nullopt.
-// Source: spec evaluation.md 2-4.
+// Source: docs/evaluation.md.
 struct Metrics {
   double overall = 0, mean_recall = 0;
   std::vector<std::optional<double>> per_class_recall;

@@ -1,7 +1,5 @@
 #include "methods/evaluation/prior_correction.h"
 
-#include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 
@@ -22,22 +20,6 @@ double total_of(std::span<const std::int64_t> counts, const char* what) {
 }
 
 }  // namespace
-
-double absorbed_prior(std::string_view loss_name, double tau) {
-  static constexpr std::array<std::string_view, 6> removed{
-      "balanced-softmax", "difficulty-weighted-balanced-softmax", "lade", "dive", "gml", "paco"};
-  if (loss_name == "logit-adjusted") return 1 - tau;
-  return std::ranges::find(removed, loss_name) != removed.end() ? 0 : 1;
-}
-
-double absorbed_prior(const Recipe& recipe) {
-  const std::string loss = recipe.text("loss.name"), sampler = recipe.text("data.sampler");
-  require(sampler == "shuffled",
-          "prior correction: data.sampler is {}, which trains on another prior than that of the "
-          "class counts; only shuffled is defined",
-          sampler);
-  return absorbed_prior(loss, loss == "logit-adjusted" ? recipe.number("loss.tau") : 1);
-}
 
 Predictions correct_prior(const Predictions& predictions, double absorbed,
                           std::span<const std::int64_t> source_counts,

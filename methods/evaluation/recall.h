@@ -28,7 +28,7 @@ Recalls per_class_recall(std::span<const std::int64_t> confusion, std::int64_t n
 // Fills recalls, group means, geometric and harmonic mean, lowest recall. Groups are by training
 // count (many > many_above, few < few_below, medium the rest) and unweighted means over classes;
 // they stay empty where the counts are not known (class_counts empty).
-// Source: spec evaluation.md 2 and 3.
+// Source: docs/evaluation.md.
 void summarize_recalls(const Recalls& recalls, std::span<const std::int64_t> class_counts,
                        const EvaluationOptions& options, Metrics& metrics);
 

@@ -11,7 +11,7 @@ namespace ek {
 
 // A test label distribution: uniform, or one that falls by `ratio` from the first to the last
 // class, classes ordered by training count, largest first (forward) or smallest first (backward).
-// Source: spec evaluation.md 5 (the protocol of LADE's released evaluation).
+// Source: docs/evaluation.md (the protocol of LADE's released evaluation).
 struct ShiftSpec {
   enum class Kind : std::uint8_t { uniform, forward, backward };
   Kind kind = Kind::uniform;

@@ -7,7 +7,7 @@ namespace ek {
 
 // Class weights from training counts, scaled so that the weights of the classes with training
 // images sum to the number of these classes (all classes, as a rule). A class without any gets
-// weight 0. Error unless counts are >= 0 and one is positive. Source: spec methods-reweighting 2.
+// weight 0. Error unless counts are >= 0 and one is positive. Source: docs/losses.md.
 
 // 1 / E_c with E_c = (1 - beta^n_c) / (1 - beta), the effective number of images; 0 <= beta < 1.
 // beta = 0 gives 1 for every class.

@@ -40,13 +40,31 @@ Tensor reduce_losses(const Tensor& losses, const Tensor& weights, Normalizer nor
   return ops::div(ops::sum(weighted), denominator);
 }
 
+const Tensor& LossInputs::operator[](std::string_view name) const {
+  const auto found = std::ranges::find(entries_, name, &Entry::first);
+  if (found == entries_.end()) {
+    std::vector<std::string_view> names;
+    for (const Entry& entry : entries_) names.push_back(entry.first);
+    fail("loss: '{}' is missing (given: {})", name, fmt::join(names, ", "));
+  }
+  return found->second;
+}
+
+std::vector<LossArgument> logits_and_labels() {
+  return {{"logits", "[B, C]"}, {"labels", "[B]", LossArgument::Kind::labels}};
+}
+
+Tensor LossSetup::constant(const std::vector<double>& values) const {
+  return Tensor::from(values, {std::int64_t(values.size())}).to(dtype).to(device);
+}
+
 Loss Loss::from_recipe(const Recipe& recipe, const std::vector<std::int64_t>& class_counts,
-                       DType dtype) {
-  return make(recipe.text("loss.name"), recipe.at("loss"), class_counts, dtype);
+                       DType dtype, Device device) {
+  return make(recipe.text("loss.name"), recipe.at("loss"), class_counts, dtype, device);
 }
 
 Loss Loss::make(std::string_view name, const nlohmann::json& options,
-                const std::vector<std::int64_t>& class_counts, DType dtype) {
+                const std::vector<std::int64_t>& class_counts, DType dtype, Device device) {
   const LossEntry& entry = find_loss(name);
   const std::string who = "loss " + entry.name;
   require(options.is_object(), "{}: expected an object of options, came {}", who, shown(options));
@@ -60,32 +78,57 @@ Loss Loss::make(std::string_view name, const nlohmann::json& options,
     if (key == keys.end()) recipe_parts::fail_unknown("loss." + option, keys, who);
     all[option] = recipe_parts::checked(*key, {key->path, value}, who);
   }
+  const LossSetup setup{all, class_counts, dtype, device};
   Loss loss;
-  loss.parts_ = entry.make(all, class_counts, dtype);
+  loss.entry_ = &entry;
+  loss.function_ = entry.make(setup);
+  if (entry.class_weights) loss.class_weights_ = entry.class_weights(setup);
   loss.normalizer_ = parse_normalizer(all["normalizer"].get<std::string>());
   return loss;
 }
 
-Loss Loss::to(Device device) const {
-  Loss moved = *this;
-  ops::SoftmaxLossOptions& options = moved.parts_.options;
-  for (Tensor* constant : {&options.offset, &options.margin, &options.mask, &options.targets,
-                           &moved.parts_.class_weights}) {
-    if (*constant) *constant = constant->to(device);
+Loss Loss::cross_entropy() {
+  return make("cross-entropy", nlohmann::json::object(), {}, DType::float32);
+}
+
+Tensor Loss::operator()(const LossInputs& inputs) const {
+  const LayerScope layer("loss");
+  return function_(inputs);
+}
+
+void Loss::require_of_logits(std::string_view who) const {
+  for (const LossArgument& argument : entry_->arguments) {
+    require(argument.name == "logits" || argument.name == "labels",
+            "{}: loss {} needs {} {}, which this method does not give", who, entry_->name,
+            argument.name, argument.shape);
   }
-  return moved;
 }
 
 Tensor Loss::per_sample(const Tensor& logits, const Tensor& labels) const {
-  const LayerScope layer("loss");
-  return ops::softmax_cross_entropy(logits, labels, parts_.options);
+  require(entry_->kind == LossKind::per_sample, "loss {} is of a batch, not of its samples",
+          entry_->name);
+  return (*this)({{"logits", logits}, {"labels", labels}});
 }
 
 Tensor Loss::scalar(const Tensor& logits, const Tensor& labels) const {
+  return scalar({{"logits", logits}, {"labels", labels}});
+}
+
+Tensor Loss::scalar(const LossInputs& inputs) const {
   const LayerScope layer("loss");
+  if (entry_->kind == LossKind::batch) return function_(inputs);
   Tensor weights;
-  if (parts_.class_weights) weights = ops::take(parts_.class_weights, labels);
-  return reduce_losses(per_sample(logits, labels), weights, normalizer_);
+  if (class_weights_) weights = ops::take(class_weights_, inputs["labels"]);
+  return reduce_losses(function_(inputs), weights, normalizer_);
+}
+
+double absorbed_prior(const Recipe& recipe) {
+  const std::string sampler = recipe.text("data.sampler");
+  require(sampler == "shuffled",
+          "prior correction: data.sampler is {}, which trains on another prior than that of the "
+          "class counts; only shuffled is defined",
+          sampler);
+  return find_loss(recipe.text("loss.name")).absorbed_prior(recipe.at("loss"));
 }
 
 }  // namespace ek

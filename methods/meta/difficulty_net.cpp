@@ -6,7 +6,6 @@
 
 #include "engine/ops.h"
 #include "engine/tensor/random.h"
-#include "methods/entries.h"
 #include "methods/losses/loss.h"
 #include "methods/meta/accuracy_refresh.h"
 #include "methods/meta/bilevel_method.h"
@@ -23,8 +22,10 @@ class DifficultyNetMethod final : public BilevelMethod {
         lambda_(setup.recipe.number("method.lambda")),
         target_(parse_driver_target(setup.recipe.text("method.driver_target"))),
         refresh_(setup.recipe.text("method.accuracy_refresh")) {
+    loss_.require_of_logits("method difficulty-net");
     require(
-        loss_.normalizer() == Normalizer::mean_batch && !loss_.class_weights(),
+        loss_.entry().kind == LossKind::per_sample &&
+            loss_.normalizer() == Normalizer::mean_batch && !loss_.class_weights(),
         "method difficulty-net: it weights the classes itself, so loss.name must carry no class "
         "weights and loss.normalizer must be mean_batch");
     require(!setup.split.meta_index.empty(),

@@ -1,6 +1,7 @@
 #include "methods/session/checkpoint.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 
 #include "kernels/base/error.h"
@@ -21,11 +22,26 @@ Shape file_shape(const Shape& s) {
   return s.rank() == 4 ? Shape{s[0], s[3], s[1], s[2]} : s;
 }
 
+// The classifier, in every network of the registry.
+bool is_head(std::string_view name) {
+  return name.starts_with("linear.");
+}
+
+Params without_head(const Params& params) {
+  std::vector<Params::Entry> entries;
+  for (const Params::Entry& entry : params) {
+    if (!is_head(entry.name)) entries.push_back(entry);
+  }
+  return Params(std::move(entries));
+}
+
 // What keeps the file from being `model`, in words; empty when it fits.
-std::vector<std::string> differences(const SafetensorsFile& file, const Model& model) {
+std::vector<std::string> differences(const SafetensorsFile& file, const Model& model,
+                                     bool without_head = false) {
   std::vector<std::string> out;
   std::set<std::string_view> known;
   const auto check = [&](const ParameterSpec& spec) {
+    if (without_head && is_head(spec.name)) return;
     known.insert(spec.name);
     const Tensor* tensor = file.find(spec.name);
     const Shape shape = file_shape(spec.shape);
@@ -42,19 +58,19 @@ std::vector<std::string> differences(const SafetensorsFile& file, const Model& m
   for (const ParameterSpec& spec : model.parameters()) check(spec);
   for (const ParameterSpec& spec : model.buffers()) check(spec);
   for (const auto& [name, tensor] : file.tensors) {
-    if (known.contains(name) || passed_over(name)) continue;
+    if (known.contains(name) || passed_over(name) || (without_head && is_head(name))) continue;
     out.push_back(fmt::format("{} {} is not in the model", name, tensor.shape().str()));
   }
   return out;
 }
 
 [[noreturn]] void refuse(const std::vector<std::string>& faults, const Model& model,
-                         const std::string& source) {
+                         const std::string& source, const std::string& hint = "") {
   constexpr std::size_t shown = 3;
   const auto end = faults.begin() + std::int64_t(std::min(shown, faults.size()));
-  fail("{}: does not fit model {} with {} classes: {}{}", source, model.name(), model.num_classes(),
-       fmt::join(faults.begin(), end, "; "),
-       faults.size() > shown ? fmt::format("; and {} more", faults.size() - shown) : "");
+  fail("{}: does not fit model {} with {} classes: {}{}{}", source, model.name(),
+       model.num_classes(), fmt::join(faults.begin(), end, "; "),
+       faults.size() > shown ? fmt::format("; and {} more", faults.size() - shown) : "", hint);
 }
 
 // A set of tensors of a checkpoint: what its names begin with, and where its numbers go.
@@ -156,15 +172,29 @@ void load_checkpoint(State& state, const SafetensorsFile& file, Scope scope,
 }
 
 void load_model(State& state, const SafetensorsFile& file, const Model& model,
-                const std::string& source) {
-  const auto faults = differences(file, model);
-  if (!faults.empty()) refuse(faults, model, source);
+                const std::string& source, bool new_head) {
+  const auto faults = differences(file, model, new_head);
+  if (!faults.empty()) {
+    const bool only_head = !new_head && differences(file, model, true).empty();
+    refuse(faults, model, source,
+           only_head ? "; --init-head new takes the rest and starts the classifier afresh" : "");
+  }
   const Part& part = state["model"];
   for (const Params* params : {&part.params, &part.buffers}) {
     if (params->empty()) continue;
-    Params to = *params;
-    assign(to, found_in(file, {"", params}, source).to(to.device()));
+    const Params from = new_head ? without_head(*params) : *params;
+    Params to = from;
+    assign(to, found_in(file, {"", &from}, source).to(to.device()));
   }
+}
+
+std::string weights_file(const std::string& path) {
+  namespace fs = std::filesystem;
+  if (!fs::is_directory(path)) return path;
+  for (const char* name : {"best.safetensors", "last.safetensors"}) {
+    if (fs::exists(fs::path(path) / name)) return (fs::path(path) / name).string();
+  }
+  fail("{}: a folder with neither best.safetensors nor last.safetensors", path);
 }
 
 std::unique_ptr<const Model> infer_model(const SafetensorsFile& file, const std::string& source,

@@ -27,9 +27,14 @@ void load_checkpoint(State& state, const SafetensorsFile& file, Scope scope,
 
 // The part "model" out of any file with the model's tensors: those of training and
 // "...num_batches_tracked" are passed over. `source` names the file in messages. Error in one line
-// with the first differences when tensors are missing, unknown or of another shape.
+// with the first differences when tensors are missing, unknown or of another shape. With `new_head`
+// the classifier keeps its numbers, whatever the file has for it: other classes.
 void load_model(State& state, const SafetensorsFile& file, const Model& model,
-                const std::string& source);
+                const std::string& source, bool new_head = false);
+
+// The file of weights that a path stands for: itself, or of a run folder best.safetensors, else
+// last.safetensors. Error where a folder has neither.
+std::string weights_file(const std::string& path);
 
 // The registry's model whose tensors are those of the file, for files without a recipe: names
 // decide on the network and on the classifier, the rows of its weight on the number of classes.

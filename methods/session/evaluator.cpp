@@ -12,6 +12,9 @@ Evaluator::Evaluator(const Experiment& experiment, const State& state, ResidentI
       }),
       options_(experiment.predict_options()) {
   if (chunk) options_.chunk = *chunk;
+  options_.progress = [this](std::int64_t done, std::int64_t total) {
+    if (watcher_) watcher_(done, total);
+  };
   if (in_graphs) graphs_.emplace(experiment.device);
   if (experiment.device != Device{}) place(train_, experiment.source.train, std::move(train));
 }

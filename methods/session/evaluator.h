@@ -1,7 +1,9 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "methods/evaluation/resident_predictor.h"
@@ -20,6 +22,15 @@ class Evaluator {
   Evaluator(const Experiment& experiment, const State& state, ResidentImages train, bool in_graphs,
             std::optional<std::int64_t> chunk = {});
 
+  Evaluator(const Evaluator&) = delete;
+  Evaluator& operator=(const Evaluator&) = delete;
+
+  // From now on called after every chunk with the images done and all images of that call; what it
+  // throws ends the evaluation and changes nothing. {}: nobody watches.
+  void watch(std::function<void(std::int64_t done, std::int64_t total)> watcher) {
+    watcher_ = std::move(watcher);
+  }
+
   // Logits and labels of records of the training or the test images; ek::predict has the rest.
   Predictions on_train(std::span<const std::int64_t> records);
   Predictions on_test(std::span<const std::int64_t> records);
@@ -36,6 +47,7 @@ class Evaluator {
   FeatureFunction model_;
   std::optional<GraphMemory> graphs_;
   PredictOptions options_;
+  std::function<void(std::int64_t, std::int64_t)> watcher_;
   std::optional<ResidentPredictor> train_, test_;  // a device's
 };
 

@@ -1,11 +1,13 @@
 #include "methods/session/experiment.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "data/pipelines.h"
 #include "engine/tensor/random.h"
 #include "methods/session/checkpoint.h"
-#include "models/registry.h"
+#include "methods/session/model_of.h"
+#include "methods/session/trained_run.h"
 
 namespace ek {
 namespace {
@@ -29,15 +31,6 @@ std::vector<std::int64_t> labels_of(const ImageSet& images, std::span<const std:
   return labels;
 }
 
-std::unique_ptr<const Model> model_for(const Recipe& recipe, std::int64_t data_classes,
-                                       Precision precision) {
-  const std::int64_t wanted = recipe.integer("model.num_classes");
-  require(wanted == 0 || wanted == data_classes,
-          "recipe: model.num_classes is {}, the data has {} classes", wanted, data_classes);
-  return make_model(recipe.text("model.name"), data_classes, recipe.text("model.classifier"),
-                    recipe.number("model.cosine_scale"), float_products(precision));
-}
-
 // Streams beside the first one draw their own random numbers, also from the same records.
 std::uint64_t seed_of_stream(std::uint64_t seed, const StreamDecl& decl, std::size_t index) {
   if (index == 0 || decl.from == Records::held_out) return seed;
@@ -50,6 +43,32 @@ kernels::AugmentSpec pipeline_of(const Recipe& recipe, const std::string& view,
   const std::string own = recipe.text("data.augment"), normalize = recipe.text("data.normalize");
   if (view == "eval") return eval_spec(own, normalize, images.height, images.width);
   return pipeline_spec(view.empty() ? own : view, normalize, images.height, images.width);
+}
+
+// What a method says must agree between its run and the runs that it starts from.
+void check_inputs(const Experiment& experiment) {
+  const std::string method = experiment.recipe.text("method.name");
+  for (const auto& given : experiment.inputs.runs()) {
+    const auto declared =
+        std::ranges::find(experiment.needs.inputs, given->name(), &InputDecl::name);
+    require(declared != experiment.needs.inputs.end(), "--input {}: method {} takes no such run",
+            given->name(), method);
+  }
+  for (const InputDecl& declared : experiment.needs.inputs) {
+    const auto& run = dynamic_cast<const TrainedRun&>(experiment.inputs[declared.name]);
+    require_same_data(run.manifest().data, run.source(), identity_of(experiment.source),
+                      "--input " + declared.name, "");
+    const std::string split = fmt::format("{:016x}", experiment.split.hash);
+    require(!declared.same_split || run.manifest().hash == split,
+            "--input {}: {} was trained on split {}, this run trains on {}", declared.name,
+            run.source(), run.manifest().hash, split);
+    require(run.model().num_classes() == experiment.model->num_classes(),
+            "--input {}: {} has {} classes, this run {}", declared.name, run.source(),
+            run.model().num_classes(), experiment.model->num_classes());
+    require(!declared.same_model || run.model().name() == experiment.model->name(),
+            "--input {}: {} is a {}, model.name is {}", declared.name, run.source(),
+            run.model().name(), experiment.model->name());
+  }
 }
 
 }  // namespace
@@ -98,10 +117,9 @@ Experiment::Experiment(const Recipe& recipe_, const std::string& data, Precision
       precision(precision_),
       device(device_),
       inputs(std::move(inputs_)),
-      model(model_for(recipe, source.num_classes(), precision)),
+      model(model_of(recipe, source.num_classes(), precision)),
       method(find_method(recipe.text("method.name"))
-                 .make({recipe, *model, split, precision, recipe.seed(),
-                        device, inputs})),
+                 .make({recipe, *model, split, precision, recipe.seed(), device, inputs})),
       needs(method->needs()),
       eval_transform(eval_spec(recipe.text("data.augment"), recipe.text("data.normalize"),
                                source.train.height, source.train.width)),
@@ -110,6 +128,7 @@ Experiment::Experiment(const Recipe& recipe_, const std::string& data, Precision
       plan(1, 1, LastBatch::wrap) {
   require(precision != Precision::tf32 || device != Device{},
           "precision tf32: it is for the devices cuda and simt, the cpu has float32");
+  check_inputs(*this);
   require(!needs.streams.empty(), "method {}: it declares no stream", recipe.text("method.name"));
   for (std::size_t i = 0; i < needs.streams.size(); ++i) {
     streams.push_back({needs.streams[i].name, stream_spec(i, tiny)});
@@ -132,11 +151,13 @@ StepStart Experiment::start_of(std::int64_t step) const {
   return {step, draw.epoch, draw.first_of_epoch};
 }
 
-State Experiment::initial_state(const std::string& init) const {
-  State state(needs.parts, recipe.seed(), master_dtype(precision), device,
-              inputs);
-  const std::string file = init.empty() ? recipe.text("model.init") : init;
-  if (!file.empty()) load_model(state, read_safetensors(file), *model, file);
+State Experiment::initial_state(const std::string& init, bool new_head) const {
+  State state(needs.parts, recipe.seed(), master_dtype(precision), device, inputs);
+  const std::string given = init.empty() ? recipe.text("model.init") : init;
+  require(!new_head || !given.empty(), "--init-head new: goes with --init or model.init");
+  if (given.empty()) return state;
+  const std::string file = weights_file(given);
+  load_model(state, read_safetensors(file), *model, file, new_head);
   return state;
 }
 

@@ -41,7 +41,7 @@ class Experiment {
   // The parts that the method declares, in their first state, in the master dtype, on the device;
   // the part "model" with the weights of the safetensors file `init` or the recipe's model.init
   // where one is named.
-  State initial_state(const std::string& init = "") const;
+  State initial_state(const std::string& init = "", bool new_head = false) const;
   // For predict(), with the logits of the method.
   PredictOptions predict_options() const;
   // Fraction of right predictions per class.

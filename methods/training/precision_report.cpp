@@ -127,8 +127,10 @@ std::string PrecisionReport::table() const {
 }
 
 PrecisionReport precision_report(const Recipe& recipe, const TrainOptions& options) {
-  const Experiment measured(recipe, options.data, options.precision, options.device);
-  const Experiment reference(recipe, options.data, Precision::float64);
+  const Experiment measured(recipe, options.data, options.precision, options.device,
+                            load_inputs(options.inputs, options.precision, options.device));
+  const Experiment reference(recipe, options.data, Precision::float64, {},
+                             load_inputs(options.inputs, Precision::float64, {}));
   // The same numbers on both sides: what is compared is arithmetic, not rounded starting points.
   const State state = measured.initial_state(options.init);
   const State exact = state.to(DType::float64, Device{});

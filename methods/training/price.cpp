@@ -174,7 +174,8 @@ MemoryPrice price_of(const Experiment& experiment, int prefetch) {
 }
 
 MemoryPrice price_training(const Recipe& recipe, const TrainOptions& options) {
-  return price_of(Experiment(recipe, options.data, options.precision, options.device),
+  return price_of(Experiment(recipe, options.data, options.precision, options.device,
+                             load_inputs(options.inputs, options.precision, options.device)),
                   options.prefetch);
 }
 

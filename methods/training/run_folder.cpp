@@ -1,9 +1,11 @@
 #include "methods/training/run_folder.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "data/manifest.h"
 #include "methods/session/checkpoint.h"
+#include "methods/training/finite.h"
 
 namespace ek {
 namespace fs = std::filesystem;
@@ -19,21 +21,6 @@ nlohmann::json read_json(const fs::path& file) {
   }
 }
 
-// First path at which two configurations differ, with both values.
-void require_equal(const nlohmann::json& stored, const nlohmann::json& now,
-                   const std::string& what) {
-  const nlohmann::json difference = nlohmann::json::diff(stored, now);
-  if (difference.empty()) return;
-  const std::string at = difference[0]["path"];
-  const nlohmann::json::json_pointer pointer(at);
-  auto text = [&](const nlohmann::json& json) {
-    constexpr std::size_t longest = 80;
-    const std::string dump = json.contains(pointer) ? json[pointer].dump() : "absent";
-    return dump.size() <= longest ? dump : dump.substr(0, longest) + "...";
-  };
-  fail("--resume: {} differs at {}: {} in the run, {} now", what, at, text(stored), text(now));
-}
-
 // "" where a configuration names no table.
 std::string tuning_hash(const nlohmann::json& config) {
   const auto it = config.find("tuning");
@@ -43,60 +30,108 @@ std::string tuning_hash(const nlohmann::json& config) {
   return (*it)["hash"];
 }
 
-nlohmann::json read_config(const fs::path& path) {
-  require(fs::is_directory(path), "--resume: {} is not a run folder", path.string());
-  nlohmann::json stored = read_json(path / "config.json");
-  require(stored.contains("recipe") && stored.contains("precision"),
-          "{}: not the configuration of a run", (path / "config.json").string());
-  return stored;
+// The input runs by their weights; their folders may have moved.
+void require_same_inputs(const nlohmann::json& stored, const nlohmann::json& now) {
+  for (const auto& [name, run] : stored.items()) {
+    require(now.contains(name), "--resume: the run began with --input {}={}", name,
+            run.value("run", ""));
+    require(now[name]["hash"] == run["hash"],
+            "--resume: --input {}: its weights have the hash {}, those at the start {}", name,
+            now[name]["hash"].get<std::string>(), run["hash"].get<std::string>());
+  }
+}
+
+void require_same_recipe(const nlohmann::json& stored, const nlohmann::json& now) {
+  const nlohmann::json difference = nlohmann::json::diff(stored, now);
+  if (difference.empty()) return;
+  const std::string at = difference[0]["path"];
+  const nlohmann::json::json_pointer pointer(at);
+  const auto text = [&](const nlohmann::json& json) {
+    constexpr std::size_t longest = 80;
+    const std::string dump = json.contains(pointer) ? json[pointer].dump() : "absent";
+    return dump.size() <= longest ? dump : dump.substr(0, longest) + "...";
+  };
+  std::string key = at.substr(1);
+  std::ranges::replace(key, '/', '.');
+  fail(
+      "--resume: recipe differs in {}: {} in the run, {} now (--resume --out RUN alone takes the "
+      "run's own)",
+      key, text(stored), text(now));
 }
 
 }  // namespace
 
-RunFolder::RunFolder(fs::path path, const nlohmann::json& config, const nlohmann::json& manifest)
-    : path_(std::move(path)),
+RunFolder::RunFolder(RunClaim claim, const nlohmann::json& config, const nlohmann::json& manifest)
+    : claim_(std::move(claim)),
+      path_(claim_.path()),
       recipe_text_(config.at("recipe").dump()),
       manifest_text_(manifest.dump()),
       precision_(config.at("precision")),
       tuning_hash_(tuning_hash(config)) {}
 
-void RunFolder::require_new(const fs::path& path) {
-  std::error_code error;
-  if (fs::exists(path, error)) {
-    require(fs::is_directory(path, error), "--out {}: it is a file", path.string());
-    require(fs::is_empty(path, error),
-            "--out {}: the folder is not empty (--resume continues a run)", path.string());
-  }
-}
-
-RunFolder RunFolder::create(const fs::path& path, const nlohmann::json& config,
+RunFolder RunFolder::create(RunClaim claim, const nlohmann::json& config,
                             const nlohmann::json& manifest, const Tuning* tuning) {
-  require_new(path);
-  std::error_code error;
-  fs::create_directories(path, error);
-  require(!error, "--out {}: {}", path.string(), error.message());
-  RunFolder run(path, config, manifest);
-  if (tuning) write_file_atomically(path / "tuning.json", tuning->text());
-  write_file_atomically(path / "config.json", config.dump(2) + "\n");
-  write_file_atomically(path / "manifest.json", manifest.dump(2) + "\n");
-  run.metrics_ = std::make_unique<JsonLines>(path / "metrics.jsonl");
+  RunFolder run(std::move(claim), config, manifest);
+  if (tuning) write_file_atomically(run.path_ / "tuning.json", tuning->text());
+  write_file_atomically(run.path_ / "manifest.json", manifest.dump(2) + "\n");
+  // The last of them: where it is, a run can be resumed.
+  write_file_atomically(run.path_ / "config.json", config.dump(2) + "\n");
+  run.metrics_ = std::make_unique<JsonLines>(run.path_ / "metrics.jsonl");
   return run;
 }
 
-RunFolder RunFolder::reopen(const fs::path& path, const nlohmann::json& config,
-                            const nlohmann::json& manifest) {
-  const nlohmann::json stored = read_config(path);
-  require_equal(stored["recipe"], config["recipe"], "the recipe");
-  require_equal(stored["precision"], config["precision"], "--precision");
-  require_same_split(read_manifest(path / "manifest.json"), "the run",
-                     parse_manifest(manifest, "now"), "--resume");
-  RunFolder run(path, config, manifest);
+RunFolder RunFolder::reopen(RunClaim claim, const nlohmann::json& config,
+                            const nlohmann::json& manifest, bool other_data) {
+  const nlohmann::json stored = stored_config(claim.path());
+  require_same_inputs(stored.value("inputs", nlohmann::json::object()), config.at("inputs"));
+  const Manifest before = read_manifest(claim.path() / "manifest.json"),
+                 now = parse_manifest(manifest, "now");
+  if (!other_data) {
+    require_same_data(before.data, "the run", now.data, "--resume", "--allow-other-data");
+    require(before.test_images < 0 || before.test_images == now.test_images,
+            "--resume: other data than that of the run: {} test images there, {} here "
+            "(--allow-other-data if it is meant)",
+            before.test_images, now.test_images);
+  }
+  require_same_split(before, "the run", now, "--resume");
+  RunFolder run(std::move(claim), config, manifest);
+  if (other_data) write_file_atomically(run.path_ / "manifest.json", manifest.dump(2) + "\n");
   run.tuning_hash_ = tuning_hash(stored);
   return run;
 }
 
+nlohmann::json RunFolder::stored_config(const fs::path& path) {
+  require(fs::is_directory(path), "--resume: {} is not a run folder", path.string());
+  nlohmann::json stored = read_json(path / "config.json");
+  const auto is_text = [&](const char* key) {
+    return stored.contains(key) && stored[key].is_string();
+  };
+  require(stored.is_object() && stored.contains("recipe") && stored["recipe"].is_object() &&
+              is_text("precision"),
+          "{}: not the configuration of a run", (path / "config.json").string());
+  return stored;
+}
+
+void RunFolder::take_up(TrainOptions& options, const Recipe& recipe) {
+  const nlohmann::json stored = stored_config(options.out);
+  require_same_recipe(stored["recipe"], recipe.json());
+  const std::string precision = stored["precision"];
+  require(precision == name_of(options.precision),
+          "--resume: --precision differs: {} in the run, {} now", precision,
+          name_of(options.precision));
+  const std::string init = stored.value("init", "");
+  const bool new_head = stored.value("new_head", false);
+  require(options.init.empty() || options.init == init,
+          "--resume: --init differs: {} in the run, {} now", init.empty() ? "none" : init,
+          options.init);
+  require(!options.new_head || new_head, "--resume: --init-head differs: the run began without");
+  const bool has_checkpoint = fs::exists(fs::path(options.out) / "last.safetensors");
+  options.init = has_checkpoint ? "" : init;
+  options.new_head = !has_checkpoint && new_head;
+}
+
 std::optional<Tuning> RunFolder::stored_tuning(const fs::path& path) {
-  const std::string hash = tuning_hash(read_config(path));
+  const std::string hash = tuning_hash(stored_config(path));
   const fs::path file = path / "tuning.json";
   if (hash.empty()) {
     require(!fs::exists(file), "--resume: {} is there, but the run began without one",
@@ -121,11 +156,13 @@ SafetensorsMetadata RunFolder::metadata(std::int64_t step) const {
 
 void RunFolder::save(const TrainingPoint& point) {
   const std::vector<NamedTensor> tensors = checkpoint_tensors(point.state, Scope::everything);
+  require_finite(tensors, point.step);
   SafetensorsMetadata about = metadata(point.step);
   about["train.results"] = point.results.dump();
   // A checkpoint never speaks of metrics that a crash can take away.
   metrics_->sync();
   write_safetensors(path_ / "last.safetensors", tensors, about);
+  claim_.keep();
 }
 
 bool RunFolder::load(TrainingPoint& point) const {
@@ -153,9 +190,12 @@ bool RunFolder::load(TrainingPoint& point) const {
 }
 
 void RunFolder::save_best(const State& state, std::int64_t step, const std::string& selected_by) {
+  const std::vector<NamedTensor> tensors = checkpoint_tensors(state, Scope::inference);
+  require_finite(tensors, step);
   SafetensorsMetadata about = metadata(step);
   about["selected_by"] = selected_by;
-  write_safetensors(path_ / "best.safetensors", checkpoint_tensors(state, Scope::inference), about);
+  write_safetensors(path_ / "best.safetensors", tensors, about);
+  claim_.keep();
 }
 
 bool RunFolder::has_best() const {

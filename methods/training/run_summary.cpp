@@ -23,15 +23,20 @@ std::string data_line(const RunPlan& plan) {
 }
 
 std::string model_line(const RunPlan& plan) {
-  std::int64_t parameters = 0;
-  for (const ParameterSpec& spec : plan.model.parameters()) parameters += spec.shape.numel();
   const double epochs =
       double(plan.batches.step(plan.steps).first) / double(plan.batches.epoch_length());
   return fmt::format("model: {}, {} parameters; {} steps of {} images, {:.1f} epochs",
-                     plan.model.name(), parameters, plan.steps, plan.batches.batch_size(), epochs);
+                     plan.model.name(), parameter_count(plan.model), plan.steps,
+                     plan.batches.batch_size(), epochs);
 }
 
 }  // namespace
+
+std::int64_t parameter_count(const Model& model) {
+  std::int64_t count = 0;
+  for (const ParameterSpec& spec : model.parameters()) count += spec.shape.numel();
+  return count;
+}
 
 std::vector<std::string> run_summary(const RunPlan& plan) {
   std::vector<std::string> lines{data_line(plan), model_line(plan)};

@@ -2,14 +2,15 @@
 
 #include <chrono>
 #include <cmath>
-#include <initializer_list>
-#include <limits>
 #include <numeric>
 
 #include "data/manifest.h"
+#include "methods/session/checkpoint.h"
 #include "methods/session/experiment.h"
 #include "methods/session/step_runner.h"
 #include "methods/training/build_info.h"
+#include "methods/training/finite.h"
+#include "methods/training/pace.h"
 #include "methods/training/price.h"
 #include "methods/training/run_folder.h"
 #include "methods/training/run_summary.h"
@@ -25,16 +26,23 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+// Ends an evaluation that the observer has interrupted.
+struct EvaluationCut {};
+
 class Trainer {
  public:
   Trainer(const Recipe& recipe, const TrainOptions& options, const TrainObserver& observer)
-      : experiment_(recipe, options.data, options.precision, options.device),
-        options_(options),
+      : options_(options),
         observer_(observer),
+        claim_(claim_before_data(recipe)),
+        experiment_(recipe, options.data, options.precision, options.device,
+                    load_inputs(options.inputs, options.precision, options.device)),
+        eval_every_(recipe.integer("eval.every")),
+        save_every_(recipe.integer("checkpoint.every")),
         steps_per_graph_(steps_per_graph()),
+        point_{.state = experiment_.initial_state(options_.init, options_.new_head)},
         tuning_(choose_tuning()),
         folder_(open_folder()) {
-    point_.state = experiment_.initial_state(options.init);
     if (options.resume) restore();
   }
 
@@ -42,9 +50,7 @@ class Trainer {
     // Or none, whatever was in force before.
     const TuningScope tuning(tuning_.in_force ? *tuning_.tuning : Tuning{});
     const std::int64_t total = experiment_.total_steps();
-    const std::int64_t end = options_.max_steps >= 0 ? std::min(options_.max_steps, total) : total;
-    const std::int64_t eval_every = experiment_.recipe.integer("eval.every");
-    const std::int64_t save_every = experiment_.recipe.integer("checkpoint.every");
+    end_ = options_.max_steps >= 0 ? std::min(options_.max_steps, total) : total;
     for (const std::string& line :
          run_summary({experiment_.recipe, experiment_.source, experiment_.split, *experiment_.model,
                       experiment_.plan, total})) {
@@ -60,52 +66,77 @@ class Trainer {
     reset_memory_peak();
     start_ = Clock::now();
     first_step_ = point_.step;
+    pace_ = {};
 
-    while (point_.step < end) {
-      if (observer_.interrupted()) {
-        save();
-        return TrainEnd::interrupted;
-      }
+    // One that was cut short when the run was interrupted.
+    if (evaluation_is_due() && !recorded_now() && !evaluate(true)) return interrupted();
+    while (point_.step < end_) {
+      if (observer_.interrupted()) return interrupted();
       profile.begin_step();
-      done_ = runner_->advance(
-          steps_until({end, next_multiple(eval_every), next_multiple(save_every)}));
+      done_ = runner_->advance(steps_to_stop(point_.step, end_, {eval_every_, save_every_}));
       for (const StepResult& result : done_) look_at(result);
-      observe(done_.back());
+      pace_.did(Pace::steps, std::ssize(done_));
+      observe();
       profile.end_step();
-      const bool last = point_.step == total;
-      if (last || (eval_every > 0 && point_.step % eval_every == 0)) evaluate(true);
-      if (point_.step < end && save_every > 0 && point_.step % save_every == 0) save();
+      if (evaluation_is_due() && !evaluate(true)) return interrupted();
+      if (point_.step < end_ && save_every_ > 0 && point_.step % save_every_ == 0) save();
     }
     profile.finish();
     // A stop that is not in the schedule is evaluated for its reader, and leaves no trace in what
     // a resumed run goes on from.
-    if (end < total && !recorded_now()) {
-      evaluate(false);
-    }
+    if (end_ < total && !recorded_now() && !evaluate(false)) return interrupted();
     save();
     observer_.message(fmt::format("peak of tensor memory{}: {}; predicted {:.1f} MiB",
                                   memory_name(), peak_line(measured_peak()),
                                   double(price_.peak.total) / 1048576));
-    return end < total ? TrainEnd::stopped_at_max_steps : TrainEnd::finished;
+    return end_ < total ? TrainEnd::stopped_at_max_steps : TrainEnd::finished;
   }
 
  private:
+  TrainEnd interrupted() {
+    save();
+    return TrainEnd::interrupted;
+  }
+
+  bool evaluation_is_due() const {
+    return point_.step > 0 && (point_.step == experiment_.total_steps() ||
+                               (eval_every_ > 0 && point_.step % eval_every_ == 0));
+  }
+
   nlohmann::json config() const {
     return {{"recipe", experiment_.recipe.json()},
             {"seed", experiment_.recipe.seed()},
             {"data", options_.data},
+            {"init", options_.init},
+            {"new_head", options_.new_head},
             {"precision", name_of(options_.precision)},
             {"device", experiment_.device.str()},
             {"steps_per_graph", steps_per_graph_},
             {"threads", thread_count()},
             {"steps", experiment_.total_steps()},
-            {"parameters", parameter_count()},
+            {"parameters", parameter_count(*experiment_.model)},
             {"versions", build_versions()},
-            {"tuning", tuning_.json()}};
+            {"tuning", tuning_.json()},
+            {"inputs", inputs_json(experiment_.inputs)}};
   }
 
-  RunTuning choose_tuning() const {
-    if (!options_.resume) RunFolder::require_new(options_.out);
+  // A new run's folder is made when all else that a run needs was found to be there.
+  RunClaim claim_before_data(const Recipe& recipe) {
+    if (!options_.resume) {
+      RunClaim::require_new(options_.out);
+      return {};
+    }
+    RunClaim claim = RunClaim::take(options_.out);
+    RunFolder::take_up(options_, recipe);
+    return claim;
+  }
+
+  RunTuning choose_tuning() {
+    for (const std::string& file : {options_.profile, options_.trace}) {
+      if (!file.empty()) AtomicFile can_be_written(file);
+    }
+    if (!options_.resume) claim_ = RunClaim::make(options_.out);
+    if (!claim_.warning().empty()) observer_.message(claim_.warning());
     return tuning_of_run(experiment_, options_, observer_.message);
   }
 
@@ -117,22 +148,6 @@ class Trainer {
     if (steps == 0 || !is_profiled()) return steps;
     observer_.message("profile, trace: steps run op by op, not in graphs");
     return 0;
-  }
-
-  // From the present step to the first of these.
-  std::int64_t steps_until(std::initializer_list<std::int64_t> stops) const {
-    return std::min(stops) - point_.step;
-  }
-  // The next step after which something is due that happens every so many steps, if at all.
-  std::int64_t next_multiple(std::int64_t every) const {
-    if (every <= 0) return std::numeric_limits<std::int64_t>::max();
-    return (point_.step / every + 1) * every;
-  }
-
-  std::int64_t parameter_count() const {
-    std::int64_t count = 0;
-    for (const ParameterSpec& spec : experiment_.model->parameters()) count += spec.shape.numel();
-    return count;
   }
 
   StepProfile step_profile() const {
@@ -156,11 +171,12 @@ class Trainer {
     return {stats.peak_bytes, stats.peak_total_bytes};
   }
 
-  RunFolder open_folder() const {
+  RunFolder open_folder() {
     const nlohmann::json manifest = manifest_json(experiment_.source, experiment_.split);
-    return options_.resume ? RunFolder::reopen(options_.out, config(), manifest)
-                           : RunFolder::create(options_.out, config(), manifest,
-                                               tuning_.tuning ? &*tuning_.tuning : nullptr);
+    return options_.resume
+               ? RunFolder::reopen(std::move(claim_), config(), manifest, options_.other_data)
+               : RunFolder::create(std::move(claim_), config(), manifest,
+                                   tuning_.tuning ? &*tuning_.tuning : nullptr);
   }
 
   void restore() {
@@ -191,24 +207,34 @@ class Trainer {
 
   void check_loss(const StepResult& result) {
     loss_ = result.report.loss.item();
-    require(std::isfinite(loss_), "training: the loss of step {} is {} (learning rate {})",
-            result.step, loss_, result.learning_rate);
+    require(std::isfinite(loss_), "training: the loss of step {} is {} (learning rate {}); {}",
+            result.step + 1, loss_, result.learning_rate, not_finite_advice);
   }
   // Of the step that was taken last.
   void check_loss() {
     if (!done_.empty()) check_loss(done_.back());
   }
 
-  void observe(const StepResult& result) {
-    const std::int64_t total = experiment_.total_steps();
+  // In an evaluation with the images of it that are done, and how many there are.
+  void observe(std::int64_t images_done = 0, std::int64_t images = 0) {
+    WorkAhead ahead = work_ahead(point_.step, end_, eval_every_, save_every_);
+    double present_s = 0;
+    if (images_done > 0) {
+      --ahead.evaluations;
+      present_s =
+          pace_.seconds_of_present_work() / double(images_done) * double(images - images_done);
+    }
     observer_.progress({.step = point_.step,
-                        .total_steps = total,
-                        .epoch = result.epoch,
+                        .epoch = done_.empty() ? 0 : done_.back().epoch,
+                        .end_step = end_,
+                        .total_steps = experiment_.total_steps(),
                         .loss = loss_,
-                        .learning_rate = result.learning_rate,
-                        .steps_per_s = rate(),
-                        .seconds_left = double(total - point_.step) / rate(),
-                        .peak_bytes = memory_stats(experiment_.device).peak_total_bytes});
+                        .learning_rate = done_.empty() ? 0 : done_.back().learning_rate,
+                        .steps_per_s = pace_.steps_per_s(),
+                        .seconds_left = pace_.seconds(ahead) + present_s,
+                        .peak_bytes = memory_stats(experiment_.device).peak_total_bytes,
+                        .images_done = images_done,
+                        .images = images});
   }
 
   void log(nlohmann::json line) {
@@ -225,29 +251,58 @@ class Trainer {
     return compute_metrics(predictions, experiment_.split.class_counts, experiment_.evaluation);
   }
 
-  void evaluate(bool scheduled) {
+  // The test set and the images held out. False, and no result, where it was cut short.
+  bool evaluate(bool scheduled) {
     check_loss();
+    require_finite(checkpoint_tensors(point_.state, Scope::everything), point_.step);
+    pace_.did(Pace::steps, 0);
+    const std::vector<std::int64_t>& held_out = experiment_.split.meta_index;
     std::vector<std::int64_t> all(static_cast<std::size_t>(experiment_.source.test.count()));
     std::iota(all.begin(), all.end(), std::int64_t(0));
-    nlohmann::json test = to_json(metrics_of(runner_->evaluator().on_test(all)));
+    nlohmann::json test;
+    double validation = 0;
+    try {
+      test = to_json(metrics_of(watched(0).on_test(all)));
+      if (!held_out.empty()) {
+        validation = metrics_of(watched(std::ssize(all)).on_train(held_out)).overall;
+      }
+    } catch (const EvaluationCut&) {
+      runner_->evaluator().watch({});
+      return false;
+    }
+    runner_->evaluator().watch({});
+    record(scheduled, std::move(test), held_out.empty() ? std::nullopt : std::optional(validation));
+    pace_.did(Pace::evaluations, 1);
+    return true;
+  }
+
+  // The evaluator, whose next call is observed: so many images of the evaluation are done.
+  Evaluator& watched(std::int64_t before) {
+    const std::int64_t images =
+        experiment_.source.test.count() + std::ssize(experiment_.split.meta_index);
+    runner_->evaluator().watch([this, before, images](std::int64_t done, std::int64_t) {
+      observe(before + done, images);
+      if (before + done < images && observer_.interrupted()) throw EvaluationCut{};
+    });
+    return runner_->evaluator();
+  }
+
+  void record(bool scheduled, nlohmann::json test, std::optional<double> validation) {
     test["step"] = point_.step;
     nlohmann::json line{
         {"kind", "eval"}, {"step", point_.step}, {"scheduled", scheduled}, {"test", test}};
-    const bool held_out = !experiment_.split.meta_index.empty();
-    double validation = 0;
-    if (held_out) {
-      validation = metrics_of(runner_->evaluator().on_train(experiment_.split.meta_index)).overall;
-      line["validation"] = {{"overall", validation}};
-      test["validation"] = validation;
+    if (validation) {
+      line["validation"] = {{"overall", *validation}};
+      test["validation"] = *validation;
     }
     log(line);
     unscheduled_ = scheduled ? nlohmann::json() : test;
     observer_.message(fmt::format(
         "step {}: test accuracy {:.2f} %{}", point_.step, 100 * test["overall"].get<double>(),
-        held_out ? fmt::format(", validation {:.2f} %", 100 * validation) : std::string()));
+        validation ? fmt::format(", validation {:.2f} %", 100 * *validation) : std::string()));
     if (scheduled) {
       point_.results["last"] = test;
-      select(test, held_out);
+      select(test, validation.has_value());
     } else if (!folder_.has_best()) {
       folder_.save_best(point_.state, point_.step, "last");
     }
@@ -279,6 +334,7 @@ class Trainer {
 
   void save() {
     check_loss();
+    pace_.did(Pace::steps, 0);
     folder_.save(point_);
     nlohmann::json summary{{"recipe", experiment_.recipe.name()},
                            {"method", experiment_.recipe.text("method.name")},
@@ -301,21 +357,26 @@ class Trainer {
       summary["class_figures"][name] = values;
     }
     folder_.write_summary(summary);
+    pace_.did(Pace::checkpoints, 1);
   }
 
-  Experiment experiment_;
   TrainOptions options_;
   TrainObserver observer_;
+  RunClaim claim_;  // until folder_ has it
+  Experiment experiment_;
+  std::int64_t eval_every_, save_every_;  // steps
+  std::int64_t end_ = 0;                  // the step at which this call stops
   std::int64_t steps_per_graph_;
+  TrainingPoint point_;
   RunTuning tuning_;
   RunFolder folder_;
-  TrainingPoint point_;
   nlohmann::json unscheduled_;  // metrics of an evaluation that is no part of the run's record
   MemoryPrice price_;
   std::optional<StepRunner> runner_;
   std::span<const StepResult> done_;  // the last steps
   double loss_ = 0;
   std::int64_t first_step_ = 0;
+  Pace pace_;
   Clock::time_point start_ = Clock::now();
   double wall_before_s_ = 0;
 };
@@ -329,7 +390,9 @@ TrainEnd train(const Recipe& recipe, const TrainOptions& options, const TrainObs
 Audit audit_training(const Recipe& recipe, const TrainOptions& options) {
   // Large enough for several classes, small enough for float64 on any machine.
   constexpr std::int64_t tiny = 16;
-  const Experiment experiment(recipe, options.data, Precision::float64, options.device, {}, tiny);
+  const Experiment experiment(recipe, options.data, Precision::float64, options.device,
+                              load_inputs(options.inputs, Precision::float64, options.device),
+                              tiny);
   const State state = experiment.initial_state(options.init);
   return experiment.method->audit(state, make_step(experiment, 0));
 }

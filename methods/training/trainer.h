@@ -5,7 +5,7 @@
 
 namespace ek {
 
-// Trains by the recipe and fills the run folder (spec interfaces, "Run folder"): config.json,
+// Trains by the recipe and fills the run folder (docs/runs.md): config.json,
 // manifest.json, metrics.jsonl, last.safetensors, best.safetensors, summary.json, and tuning.json
 // where a table of kernel versions is in force. Same recipe, data, seed, precision and table: the
 // same bytes in last.safetensors and, time fields aside, in
@@ -16,7 +16,7 @@ namespace ek {
 // is logged, and before an evaluation or a checkpoint.
 TrainEnd train(const Recipe& recipe, const TrainOptions& options, const TrainObserver& observer);
 
-// One step of the recipe's method on a tiny batch in float64 (DESIGN 2.3), on the device of the
+// One step of the recipe's method on a tiny batch in float64, on the device of the
 // options. Writes nothing.
 Audit audit_training(const Recipe& recipe, const TrainOptions& options);
 

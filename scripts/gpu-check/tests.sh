@@ -15,7 +15,7 @@ part_tests() {
     count=$((count + 1))
     # A case in a process of its own; a comma would end its name.
     # shellcheck disable=SC2016  # for the inner shell
-    step "tests: ${name#gpu: }" "$log" 120 bash -c 'one_case "$1"' _ "${name//,/\\,}" || true
+    step "tests: ${name#gpu: }" "$log" 240 bash -c 'one_case "$1"' _ "${name//,/\\,}" || true
   done
   ((count > 0)) || bad "tests: test-cuda lists no case"
 }

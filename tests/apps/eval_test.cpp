@@ -49,7 +49,7 @@ std::pair<int, std::string> run(std::vector<std::string> arguments,
   for (std::string& argument : arguments) argv.push_back(argument.data());
   CLI::App app("A program.");
   CommonOptions common;
-  add_common_options(app, common);
+  add_common_options(app, common, "seed");
   int code = -1;
   std::string text =
       captured([&] { code = run_program(int(argv.size()), argv.data(), app, body); });

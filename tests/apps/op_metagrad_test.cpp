@@ -15,7 +15,7 @@ namespace {
 constexpr const char* op_name = "metagrad:difficulty-net";
 // The golden numbers are float64; sums of a few dozen products keep all but the last digits.
 constexpr double golden_tolerance = 1e-9;
-// Central differences of losses with a step of 1e-7 / |v| (spec methods-reweighting 5.2 c).
+// Central differences of losses with a step of 1e-7 / |v|.
 constexpr double finite_difference_tolerance = 1e-8;
 
 Tensor tensor_of(const nlohmann::json& json) {

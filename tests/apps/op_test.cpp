@@ -150,7 +150,7 @@ TEST_CASE("ek-op: batch norm in evaluation and in training", "[op]") {
 }
 
 TEST_CASE("ek-op: losses of the golden case A", "[op]") {
-  // Case A of spec methods-reweighting 1, which prints six decimals.
+  // Case A of tests/golden/losses.json, to six decimals.
   constexpr double tolerance = 5.1e-7;
   const std::vector<NamedTensor> case_a{{"logits", real({2, -1, 0.5, 0.2, 1.5, -0.3}, {2, 3})},
                                         {"labels", whole({0, 2})},

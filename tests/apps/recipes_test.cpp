@@ -21,7 +21,8 @@ TEST_CASE("every built-in recipe is listed and resolves to itself", "[recipes]")
     CHECK(Recipe::resolve(resolved.json().dump(), name).json() == resolved.json());
   }
   CHECK(error_of([] { load_recipe("synthetic/c", {}); }) ==
-        "--recipe synthetic/c: neither a built-in recipe nor a file, did you mean 'synthetic/ce'?");
+        "--recipe synthetic/c: neither a built-in recipe nor a file or run folder, did you mean "
+        "'synthetic/ce'?");
 }
 
 TEST_CASE("the quickstart's trainings show what Difficulty-Net is for", "[recipes][slow]") {

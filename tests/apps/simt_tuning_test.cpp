@@ -110,7 +110,7 @@ TEST_CASE("a run with a table on simt goes on on the cpu, and says so", "[simt][
   put_file(dir / "t.json", tuning.text());
   ProgramRun run = train(dir, "--device simt --tuning t.json --out run --max-steps 1");
   REQUIRE(run.code == 0);
-  run = train(dir, "--resume --out run --max-steps 2");
+  run = train(dir, "--resume --out run --max-steps 2 --device cpu");
   CAPTURE(run.error);
   CHECK(run.code == 0);
   CHECK(contains(run.error, "the run's tuning.json is for simt: on cpu kernels choose by rule"));

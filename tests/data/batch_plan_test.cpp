@@ -44,7 +44,7 @@ TEST_CASE("wrap: full batches over the ends of epochs") {
   CHECK(plan.first_step_of_epoch(0) == 0);
   CHECK(plan.first_step_of_epoch(1) == 3);
   CHECK(plan.first_step_of_epoch(2) == 5);
-  // CIFAR-100-LT, imbalance 100, 490: 10,626 images in batches of 128 (spec data-protocol 4.7).
+  // CIFAR-100-LT, imbalance 100, 490: 10,626 images in batches of 128.
   CHECK(BatchPlan(10626, 128, LastBatch::wrap).first_step_of_epoch(200) == 16604);
 }
 

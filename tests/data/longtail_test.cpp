@@ -249,6 +249,38 @@ TEST_CASE("a manifest says what the split was, and refuses another") {
                  "counts"));
 }
 
+TEST_CASE("names, their order and the size of images make the data") {
+  DataSource source = named_source(interleaved(2, 3), 2);
+  source.class_names = {"cat", "dog"};
+  source.train.height = 8;
+  source.train.width = 9;
+  auto json = manifest_json(source, make_split(source.train, 2, {.imbalance = 1}));
+  const DataIdentity here = identity_of(source);
+  const auto refusal = [&](const nlohmann::json& manifest) {
+    return error_of([&] {
+      require_same_data(parse_manifest(manifest, "m").data, "the run", here, "now", "--flag");
+    });
+  };
+  CHECK(refusal(json).empty());
+  auto other = json;
+  other["class_names"] = {"dog", "cat"};
+  CHECK(refusal(other) ==
+        "now: other data than that of the run: class 0 is \"dog\" there, \"cat\" here (--flag if "
+        "it is meant)");
+  other["class_names"] = {"cat"};
+  CHECK(contains(refusal(other), "1 classes there, 2 here"));
+  other = json;
+  other["data"]["width"] = 32;
+  CHECK(contains(refusal(other), "images of 32 x 8 (width x height) with 3 channels there, 9 x 8"));
+  // Older manifests have no size; made by hand, no names.
+  for (const char* key : {"height", "width", "channels"}) other["data"].erase(key);
+  CHECK(refusal(other).empty());
+  other.erase("class_names");
+  CHECK(refusal(other).empty());
+  other["class_names"] = 3;
+  CHECK(contains(error_of([&] { parse_manifest(other, "m"); }), "class_names"));
+}
+
 TEST_CASE("a manifest is untrusted") {
   const DataSource source = named_source(interleaved(2, 3), 2);
   const auto json = manifest_json(source, make_split(source.train, 2, {.imbalance = 1}));

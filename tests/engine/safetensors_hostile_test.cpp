@@ -78,7 +78,7 @@ TEST_CASE("safetensors: headers that are not JSON, or not the right JSON") {
   CHECK(contains(header_fault("{\"\xff\":1}"), "not JSON in UTF-8"));
   CHECK(contains(header_fault("{\"\xc0\x80\":1}"), "not JSON in UTF-8"));
   CHECK(contains(header_fault("{\"\xed\xa0\x80\":1}"), "not JSON in UTF-8"));  // a surrogate
-  CHECK(contains(header_fault("{\"a\":" + std::string("\0", 1) + "}"), "not JSON in UTF-8"));
+  CHECK(contains(header_fault("{\"a\":" + std::string("\0", 1) + "}"), "a NUL at its byte 5"));
 
   CHECK(header_fault("[]") == "the header is an array, expected an object");
   CHECK(header_fault("1") == "the header is a number, expected an object");
@@ -97,6 +97,15 @@ TEST_CASE("safetensors: headers that are not JSON, or not the right JSON") {
         "__metadata__ has a number under \"a\", expected a string");
   CHECK(header_fault("{\"__metadata__\":{\"a\":{}}}") ==
         "__metadata__ has an object under \"a\", expected a string");
+}
+
+TEST_CASE("safetensors: a header does not end at a NUL") {
+  const std::string whole = one("\"F32\"", "[2]", "[0,8]");
+  const std::string place = std::to_string(whole.size());
+  CHECK(header_fault(whole + std::string("\0{", 2)) ==
+        "the header has a NUL at its byte " + place + ", expected JSON");
+  CHECK(header_fault(whole + std::string(8, '\0')) ==
+        "the header has a NUL at its byte " + place + ", expected JSON");
 }
 
 TEST_CASE("safetensors: nesting is refused where it starts, however deep") {

@@ -78,7 +78,7 @@ TEST_CASE("the schedules of the golden file") {
 }
 
 TEST_CASE("a cosine with a warm-up, a floor and an origin of its own") {
-  // Ten epochs lr (e + 1) / 10, then lr / 2 (1 + cos(pi (e - 9) / 391)): spec experts 4.
+  // Ten epochs lr (e + 1) / 10, then lr / 2 (1 + cos(pi (e - 9) / 391)).
   ScheduleSpec spec;
   spec.kind = Kind::cosine;
   spec.lr = 0.02;

@@ -41,6 +41,13 @@ Violations check_top_level(const std::filesystem::path& root);
 // The scripts can be run.
 Violations check_scripts(const std::filesystem::path& root);
 
+// A comment cites what a reader of the tree can open: pages of docs/ and papers, no plan or
+// specification that lies elsewhere.
+Violations check_citations(const std::filesystem::path& root);
+
+// Relative links and paths in README.md and docs/ lead to a file, and #anchors to a heading.
+Violations check_links(const std::filesystem::path& root);
+
 // Code that docs/ quotes, in a block that opens with "```cpp FILE", is in that file, line by line.
 Violations check_quotes(const std::filesystem::path& root);
 

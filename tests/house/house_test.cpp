@@ -50,6 +50,12 @@ TEST_CASE("the top of the tree is tidy") {
 TEST_CASE("scripts can be run") {
   require_none(check_scripts(tree));
 }
+TEST_CASE("comments cite what is in the tree") {
+  require_none(check_citations(tree));
+}
+TEST_CASE("links of the docs resolve") {
+  require_none(check_links(tree));
+}
 TEST_CASE("the docs quote code that exists") {
   require_none(check_quotes(tree));
 }
@@ -192,6 +198,32 @@ TEST_CASE("planted: scripts") {
   put_file(script, "echo\n");
   CHECK(check_scripts(dir.path()) ==
         Violations{"scripts/a.sh: no #! line", "scripts/a.sh: no set -euo pipefail"});
+}
+
+TEST_CASE("planted: citations") {
+  TempDir dir;
+  put_file(dir / "docs/losses.md", "# Losses\n");
+  put_file(dir / "engine/a.h",
+           "// The losses (docs/losses.md). A spec that augments; DESIGNATED\n");
+  REQUIRE(check_citations(dir.path()).empty());
+  put_file(dir / "engine/b.h",
+           "// DESIGN 2.1\n// spec 3.9\n// the spec methods-x\n// docs/gone.md\n");
+  REQUIRE(check_citations(dir.path()) ==
+          Violations{"engine/b.h:1: cites DESIGN", "engine/b.h:2: cites a spec",
+                     "engine/b.h:3: cites a spec", "engine/b.h:4: cites docs/gone.md"});
+}
+
+TEST_CASE("planted: links") {
+  TempDir dir;
+  put_file(dir / "README.md", "[a](docs/a.md#two-words) [b](https://example.org) `engine/a.h`\n");
+  put_file(dir / "engine/a.h", "");
+  put_file(dir / "docs/a.md",
+           "# A\n## Two words\n[back](../README.md) [here](#a)\n```\n[x](y)\n```\n");
+  REQUIRE(check_links(dir.path()).empty());
+  put_file(dir / "docs/b.md", "[x](c.md)\n[y](a.md#three)\n`engine/gone.h` `engine/*.h`\n");
+  REQUIRE(check_links(dir.path()) == Violations{"docs/b.md:1: c.md leads nowhere",
+                                                "docs/b.md:2: a.md#three has no such heading",
+                                                "docs/b.md:3: engine/gone.h is no file"});
 }
 
 TEST_CASE("planted: quotes") {

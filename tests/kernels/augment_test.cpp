@@ -107,7 +107,7 @@ TEST_CASE("reflection leaves the border pixel out, zero padding lies outside it"
 
 TEST_CASE("offsets are uniform over the whole range, both bounds included; flips are even") {
   AugmentSpec spec{32, 32, 4, 4, true};
-  const int draws = 34000, choices = 17;  // spec data-protocol 4.1: 0..16 for reflect 4 and zero 4
+  const int draws = 34000, choices = 17;  // 0..16 for reflect 4 and zero 4
   std::map<std::int64_t, int> y, x;
   int flips = 0, flips_with_low_y = 0;
   for (int i = 0; i < draws; ++i) {

@@ -21,7 +21,7 @@ double tolerance() {
   return 64 * double(std::numeric_limits<T>::epsilon());
 }
 
-// The formula of spec data-protocol 6.1, one element at a time, in double.
+// The formulas of docs/protocol.md, one element at a time, in double.
 struct Reference {
   std::vector<double> p, first = std::vector<double>(kCount), second = first;
 

@@ -1,4 +1,4 @@
-// The losses of spec methods-reweighting 1.1 through the one fused kernel, against golden numbers.
+// The losses of docs/losses.md through the one fused kernel, against golden numbers.
 #include <algorithm>
 #include <cmath>
 #include <fstream>
@@ -28,7 +28,7 @@ Numbers flattened(const json& rows) {
   return flat;
 }
 
-// spec 2.1: effective-number weights, rescaled to sum C
+// effective-number weights, rescaled to sum C
 Numbers class_balanced(const Numbers& counts, double beta) {
   Numbers w;
   for (double n : counts) w.push_back((1 - beta) / -std::expm1(n * std::log(beta)));
@@ -37,7 +37,7 @@ Numbers class_balanced(const Numbers& counts, double beta) {
   return w;
 }
 
-// spec 3.9, concave
+// label-aware smoothing, concave
 Numbers label_aware_targets(const Case& c, const json& params, bool paper) {
   const double head = params["smooth_head"], tail = params["smooth_tail"];
   const auto [low, high] = std::minmax_element(c.counts.begin(), c.counts.end());
@@ -114,7 +114,7 @@ void check_golden(const json& golden, const Case& c, const Instance& instance) {
 
 }  // namespace
 
-TEST_CASE("softmax_loss reproduces the golden losses of spec 1.1") {
+TEST_CASE("softmax_loss reproduces the golden losses") {
   std::ifstream file(source_dir() + "/tests/golden/losses.json");
   const json golden = json::parse(file);
   int found = 0;

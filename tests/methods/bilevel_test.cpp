@@ -1,4 +1,4 @@
-// The golden bilevel problem (tests/golden/meta_gradients.json; spec methods-reweighting 5.4):
+// The golden bilevel problem (tests/golden/meta_gradients.json):
 // x -> W1 x -> batch norm -> ReLU -> W2 h + b2, class weights from a Difficulty-Net of 3 classes.
 #include "methods/meta/bilevel.h"
 
@@ -17,7 +17,7 @@ namespace {
 
 // The golden numbers are float64; sums of a few dozen products keep all but the last digits.
 constexpr double golden_tolerance = 1e-9;
-// Central differences of losses with a step of 1e-7 / |v| (spec 5.2 c).
+// Central differences of losses with a step of 1e-7 / |v|.
 constexpr double finite_difference_tolerance = 1e-8;
 
 Tensor to_tensor(const nlohmann::json& json) {

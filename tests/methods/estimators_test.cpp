@@ -14,7 +14,7 @@ namespace {
 
 // Both routes evaluate the same expression in float64 with different associations.
 constexpr double exact_tolerance = 1e-9;
-// Probes of 1e-7 / |v| cross a few ReLU kinks of a ResNet (spec methods-reweighting 5.2).
+// Probes of 1e-7 / |v| cross a few ReLU kinks of a ResNet (docs/meta-gradient.md).
 constexpr double probe_tolerance = 1e-4;
 // float32 rounding through some twenty layers and a difference-like quantity (the same section).
 constexpr double float32_tolerance = 1e-2;

@@ -218,7 +218,7 @@ TEST_CASE("losses: errors name what was expected") {
   };
   REQUIRE(make("balanced-softmx", json::object()) ==
           "loss 'balanced-softmx' is not known (known: cross-entropy, class-weighted, "
-          "balanced-softmax, logit-adjusted), did you mean 'balanced-softmax'?");
+          "balanced-softmax, logit-adjusted, dive), did you mean 'balanced-softmax'?");
   REQUIRE(make("logit-adjusted", {{"tua", 1}}) ==
           "loss logit-adjusted: unknown key 'loss.tua', did you mean 'loss.tau'?");
   REQUIRE(make("class-weighted", {{"beta", 1}}) ==

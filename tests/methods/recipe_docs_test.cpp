@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include "engine/io/number.h"
 #include "methods/losses/loss.h"
 #include "methods/method.h"
 #include "methods/recipes/recipe.h"
@@ -24,8 +25,11 @@ std::string row(const ek::KeySpec& key) {
   } else if (key.fallback.is_number()) {
     allowed = key.fallback.is_number_integer() ? "integer" : "number";
     const bool below = key.minimum > -1e300, above = key.maximum < 1e300;
-    if (below) allowed += fmt::format(" >= {}", key.minimum);
-    if (above) allowed += fmt::format("{} <= {}", below ? "," : "", key.maximum);
+    const char* least = key.exclusive && !above ? ">" : ">=";
+    const char* most = key.exclusive ? "<" : "<=";
+    if (below) allowed += fmt::format(" {} {}", least, ek::limit_text(key.minimum));
+    if (above)
+      allowed += fmt::format("{} {} {}", below ? "," : "", most, ek::limit_text(key.maximum));
   } else {
     allowed = "text";
   }

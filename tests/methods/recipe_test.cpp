@@ -165,7 +165,14 @@ TEST_CASE("recipes: a value that does not fit says what would") {
   };
   wrong("optim.lr=fast", "'optim.lr' expected a number of 0 or more, came \"fast\"");
   wrong("optim.lr=-1", "'optim.lr' expected a number of 0 or more, came -1");
-  wrong("optim.momentum=1.5", "'optim.momentum' expected a number from 0 to 1, came 1.5");
+  wrong("optim.momentum=1.5",
+        "'optim.momentum' expected a number of 0 or more and below 1, came 1.5");
+  wrong("optim.momentum=1", "'optim.momentum' expected a number of 0 or more and below 1, came 1");
+  wrong("meta_optim.beta1=1",
+        "'meta_optim.beta1' expected a number of 0 or more and below 1, came 1");
+  wrong("meta_optim.eps=0", "'meta_optim.eps' expected a number above 0, came 0");
+  wrong("log.every=18446744073709551615",
+        "'log.every' expected an integer of 1 or more, came 18446744073709551615");
   wrong("batch_size=2.5", "'batch_size' expected an integer of 1 or more, came 2.5");
   wrong("batch_size=0", "'batch_size' expected an integer of 1 or more, came 0");
   wrong("schedule.length=1e30", "'schedule.length' expected an integer of 1 or more, came 1e+30");
@@ -179,7 +186,7 @@ TEST_CASE("recipes: a value that does not fit says what would") {
         "'multistep'?");
   wrong("loss.name=5",
         "'loss.name' expected one of cross-entropy, class-weighted, balanced-softmax, "
-        "logit-adjusted, came \"5\"");
+        "logit-adjusted, dive, came \"5\"");
   wrong("schedule.milestones=5", "'schedule.milestones' expected a list of integers, came 5");
   wrong("schedule.milestones=[5, \"x\"]",
         "'schedule.milestones[1]' expected an integer of 1 or more, came \"x\"");

@@ -1,4 +1,6 @@
 #pragma once
+#include <nlohmann/json.hpp>
+
 #include "data/images/folders.h"
 #include "engine/tensor/random.h"
 #include "tests/temp_dir.h"

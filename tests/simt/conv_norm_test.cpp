@@ -20,8 +20,9 @@ struct Wishes {
   int shift = 0;  // elements that images are past an aligned address
 };
 
+// lean: by the version of that name, which knows three shapes, instead of the fused one.
 template <class T>
-void check(const Conv2dShape& conv, const Wishes& wish) {
+void check(const Conv2dShape& conv, const Wishes& wish, bool lean = false) {
   INFO(describe(conv) << ", normalizes " << wish.normalizes << ", relu " << wish.relu
                       << ", shortcut " << wish.shortcut << ", act " << wish.act << ", statistics "
                       << wish.statistics << ", shift " << wish.shift << ", products "
@@ -45,13 +46,16 @@ void check(const Conv2dShape& conv, const Wishes& wish) {
   const auto out = in_all_orders<T>(out_size + std::size_t(shift), shift, [&](T* to) {
     ek::simt::Guarded<T> kept(size + std::size_t(shift), "act");
     ek::simt::Guarded<float> of_out(std::size_t(2 * conv.out_c), "statistics");
-    ek::simt::Guarded<float> scratch(fused::fused_norm_conv_workspace_bytes<T>(shape) / 4,
+    ek::simt::Guarded<float> scratch((lean ? fused::lean_norm_conv_workspace_bytes<T>(shape)
+                                           : fused::fused_norm_conv_workspace_bytes<T>(shape)) /
+                                         4,
                                      "workspace");
     float* const first = wish.statistics ? of_out.data() : nullptr;
-    fused::fused_norm_conv_forward<T>({}, shape, input, weight,
-                                      {wish.act && wish.normalizes ? kept.data() + shift : nullptr,
-                                       to, first, wish.statistics ? first + conv.out_c : nullptr},
-                                      {scratch.data(), scratch.size() * 4});
+    const NormConvOutput<T> output{wish.act && wish.normalizes ? kept.data() + shift : nullptr, to,
+                                   first, wish.statistics ? first + conv.out_c : nullptr};
+    REQUIRE(fused::leans_norm_conv<T>(shape, input, output) == lean);
+    const auto run = lean ? &fused::lean_norm_conv_forward<T> : &fused::fused_norm_conv_forward<T>;
+    run({}, shape, input, weight, output, {scratch.data(), scratch.size() * 4});
     std::vector<T> of_act = kept.values();
     of_act.erase(of_act.begin(), of_act.begin() + shift);
     if (act.empty()) act = of_act, statistics = of_out.values();
@@ -121,6 +125,51 @@ TEMPLATE_TEST_CASE("simt norm_conv in one pass equals its parts", "", float, bf1
     on({1, 17, 3, 70, 70, 1, 1, 1, 1, 0, 0, 70}, {});   // more tiles of channels than tickets
     on({1, 4, 5, 12, 34, 1, 1, 1, 1, 0, 0, 2}, {});     // a group that begins at an odd channel
     on({89, 17, 3, 4, 32, 1, 1}, {.act = false});       // many tiles, cut at all borders
+  }
+}
+
+TEMPLATE_TEST_CASE("simt norm_conv lean equals its parts", "[lean]", float, bf16) {
+  using T = TestType;
+  for (const auto products : products_of<T>()) {
+    const auto on = [&](Conv2dShape s, const Wishes& wish) {
+      s.products = products;
+      check<T>(s, wish, true);
+    };
+    on({1, 32, 32, 16, 16, 3, 3, 1, 1, 1, 1}, {.shortcut = true});
+    on({1, 16, 16, 32, 32, 3, 3, 1, 1, 1, 1}, {});
+    on({4, 8, 8, 64, 64, 3, 3, 1, 1, 1, 1}, {.shortcut = true});  // two images side by side
+    if (products == FloatProducts::exact && std::is_same_v<T, float>) continue;
+    on({2, 32, 32, 16, 16, 3, 3, 1, 1, 1, 1}, {.act = false});
+    on({3, 16, 16, 32, 32, 3, 3, 1, 1, 1, 1}, {.shortcut = true, .act = false});
+    on({2, 8, 8, 64, 64, 3, 3, 1, 1, 1, 1}, {});
+  }
+}
+
+TEST_CASE("simt norm_conv lean refuses what it does not serve") {
+  using Output = NormConvOutput<float>;
+  alignas(16) float numbers[8] = {};
+  const Output output{nullptr, numbers, numbers, numbers};
+  const auto refused = [&](const NormConvShape& shape, const Output& to) {
+    return error_of(
+        [&] { fused::lean_norm_conv_forward<float>({}, shape, {numbers}, {}, to, {}); });
+  };
+  const NormConvShape served{{2, 8, 8, 64, 64, 3, 3, 1, 1, 1, 1}};
+  REQUIRE(contains(refused(served, output), "lean: a larger workspace"));
+  const Conv2dShape others[] = {{3, 8, 8, 64, 64, 3, 3, 1, 1, 1, 1},  // half a tile of images
+                                {2, 8, 8, 32, 32, 3, 3, 1, 1, 1, 1},
+                                {2, 8, 8, 64, 64, 3, 3, 2, 2, 1, 1},
+                                {2, 8, 8, 64, 64, 3, 3, 1, 1, 1, 1, 2}};
+  for (const Conv2dShape& s : others) {
+    INFO(describe(s));
+    REQUIRE(contains(refused({s}, output), "a call that leans_norm_conv names"));
+    REQUIRE(fused::lean_norm_conv_workspace_bytes<float>({s}) == 0);
+  }
+  NormConvShape no_relu = served;
+  no_relu.relu = false;
+  REQUIRE(contains(refused(no_relu, output), "a call that leans_norm_conv names"));
+  for (const Output& to : {Output{nullptr, numbers, nullptr, nullptr},
+                           Output{nullptr, numbers + 1, numbers, numbers}}) {
+    REQUIRE(contains(refused(served, to), "a call that leans_norm_conv names"));
   }
 }
 

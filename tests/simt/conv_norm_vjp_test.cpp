@@ -142,9 +142,9 @@ double channels_error(const Problem<T>& c, const std::vector<T>& gradient,
   return worst;
 }
 
-// one_launch: whether the version joined serves the shape, too.
+// one_launch: whether the version joined serves the shape, too; lean: that as well.
 template <class T>
-void check(const Conv2dShape& conv, const Wishes& wish, bool one_launch) {
+void check(const Conv2dShape& conv, const Wishes& wish, bool one_launch, bool lean = false) {
   INFO(describe(conv) << ", relu " << wish.relu << ", shortcut " << wish.shortcut << ", kept "
                       << wish.kept << ", dact " << wish.dact << ", statistics " << wish.statistics
                       << ", shift " << wish.shift << ", products " << int(conv.products));
@@ -153,8 +153,8 @@ void check(const Conv2dShape& conv, const Wishes& wish, bool one_launch) {
   // The versions of the parts that the fused passes must equal bit by bit.
   const ScopedVersion halo("conv2d_backward_data", "halo"), mma("conv2d_backward_weights", "mma");
   Gradients<T> got;
-  for (const auto version : {"fused", "joined"}) {
-    if (version == std::string_view("joined") && !one_launch) continue;
+  for (const std::string_view version : {"fused", "joined", "lean"}) {
+    if ((version == "joined" && !one_launch) || (version == "lean" && !lean)) continue;
     INFO(version);
     const ScopedVersion scope_of_version("norm_conv_vjp", version);
     for (const ek::simt::Options& options : some_orders()) {
@@ -221,6 +221,24 @@ TEMPLATE_TEST_CASE("simt norm_conv cotangents in two passes or one launch equal 
   }
 }
 
+TEMPLATE_TEST_CASE("simt norm_conv lean cotangents equal their parts", "[lean]", float, bf16) {
+  using T = TestType;
+  for (const auto products : products_of<T>()) {
+    const bool served = std::is_same_v<T, bf16> || products == FloatProducts::tf32;
+    const auto on = [&](Conv2dShape s, const Wishes& wish) {
+      s.products = products;
+      check<T>(s, wish, true, served);
+    };
+    on({1, 32, 32, 16, 16, 3, 3, 1, 1, 1, 1}, {.shortcut = true});
+    on({1, 16, 16, 32, 32, 3, 3, 1, 1, 1, 1}, {.kept = false});
+    on({2, 8, 8, 64, 64, 3, 3, 1, 1, 1, 1}, {.shortcut = true, .dact = false});
+    if (!served) continue;
+    on({3, 32, 32, 16, 16, 3, 3, 1, 1, 1, 1}, {.kept = false, .statistics = false});
+    on({5, 16, 16, 32, 32, 3, 3, 1, 1, 1, 1}, {.relu = false});  // more tiles than splits
+    on({6, 8, 8, 64, 64, 3, 3, 1, 1, 1, 1}, {.shortcut = true, .kept = false});
+  }
+}
+
 TEST_CASE("simt norm_conv cotangents of the layers of ResNet-32 are one launch") {
   const Conv2dShape layers[] = {{128, 32, 32, 16, 16, 3, 3, 1, 1, 1, 1},
                                 {128, 16, 16, 32, 32, 3, 3, 1, 1, 1, 1},
@@ -253,6 +271,11 @@ TEST_CASE("simt norm_conv cotangents in two passes refuse what they do not serve
   for (const NormConvShape& shape : {first_layer, no_images, strided, padded, large}) {
     INFO(describe(shape.conv));
     REQUIRE(contains(refused(shape, &number), "a shape that fuses_norm_conv_vjp names"));
+  }
+  {
+    const ScopedVersion lean("norm_conv_vjp", "lean");
+    const NormConvShape another{{2, 8, 8, 32, 32, 3, 3, 1, 1, 1, 1}};
+    REQUIRE(contains(refused(another, &number), "a call that leans_norm_conv_vjp names"));
   }
   const ScopedVersion joined("norm_conv_vjp", "joined");
   REQUIRE(contains(refused(served, &number), "a shape that joins_norm_conv_vjp names"));

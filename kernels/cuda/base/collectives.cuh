@@ -71,10 +71,12 @@ __device__ inline bool last_of(unsigned* ticket, unsigned blocks) {
   bool last = false;
   __syncthreads();
   if (threadIdx.x == 0 && threadIdx.y == 0 && threadIdx.z == 0) {
-    __threadfence();
+    fence_device();
     last = atomicAdd(ticket, 1u) == blocks - 1;
-    __threadfence();
-    if (last) atomicExch(ticket, 0u);
+    if (last) {
+      fence_device();  // only who reads what the others wrote pays for it
+      atomicExch(ticket, 0u);
+    }
   }
   return __syncthreads_or(last) != 0;
 }

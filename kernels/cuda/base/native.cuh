@@ -32,8 +32,9 @@ struct Launch {
   Stream stream = {};
 };
 
-// Allows a kernel all the shared memory that a block can have, once for each GPU: an attribute of
-// the kernel, which the launches inside a graph rely on as much as the next one.
+// Allows a kernel all the shared memory that a block can have and prefers it to cache, once for
+// each GPU: an attribute of the kernel, which the launches inside a graph rely on as much as the
+// next one.
 template <auto Kernel>
 void allow_shared_memory() {
   static std::atomic<std::uint64_t> allowed = 0;  // a bit for each of the first 64 GPUs
@@ -48,14 +49,16 @@ void allow_shared_memory() {
   check(cudaFuncSetAttribute(Kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                              most - int(attributes.sharedSizeBytes)),
         __PRETTY_FUNCTION__);
+  // Kernels that follow each other then need no other division of the first-level cache.
+  check(cudaFuncSetAttribute(Kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                             cudaSharedmemCarveoutMaxShared),
+        __PRETTY_FUNCTION__);
   allowed |= bit;
 }
 
 template <auto Kernel, class... A>
 void launch(const Launch& shape, const A&... arguments) {
-  // Of the 48 KiB that need no asking, a kernel's own arrays take their part.
-  constexpr std::size_t without_asking = 32 * 1024;
-  if (shape.shared_bytes > without_asking) allow_shared_memory<Kernel>();
+  if (shape.shared_bytes > 0) allow_shared_memory<Kernel>();
   cudaLaunchConfig_t config = {};
   config.gridDim = shape.grid;
   config.blockDim = shape.block;
@@ -87,6 +90,8 @@ __device__ __forceinline__ void device_require([[maybe_unused]] bool condition, 
 
 // Counters for last_of, all zero before a launch and after it. A set for each file of kernels and
 // GPU is enough: a GPU has one queue, where no launch begins before the one in front has ended.
+// Two launches of a file that overlap (a second queue, branches of a graph, programmatic dependent
+// launch) would count on each other's tickets: they need sets of their own first.
 constexpr int kLaunchTickets = 1024;
 __device__ __forceinline__ unsigned* launch_tickets() {
   static __device__ unsigned tickets[kLaunchTickets];
@@ -94,6 +99,12 @@ __device__ __forceinline__ unsigned* launch_tickets() {
 }
 
 // ---- memory ----
+
+// Release and acquire among the threads of the GPU: what a counter between blocks needs, and less
+// than __threadfence, which orders all fences of the GPU as well.
+__device__ __forceinline__ void fence_device() {
+  asm volatile("fence.acq_rel.gpu;" ::: "memory");
+}
 
 template <class V>
 __device__ __forceinline__ V load_vec(const void* from) {

@@ -73,5 +73,11 @@ __device__ __forceinline__ std::uint32_t to_bf16x2(float low, float high) {
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(high), "f"(low));
   return bits;
 }
+// Negative numbers become zero, for no further instruction; a NaN stays one.
+__device__ __forceinline__ std::uint32_t relu_to_bf16x2(float low, float high) {
+  std::uint32_t bits;
+  asm("cvt.rn.relu.bf16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(high), "f"(low));
+  return bits;
+}
 
 }  // namespace ek::kernels::cuda_target

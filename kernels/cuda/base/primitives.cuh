@@ -12,12 +12,13 @@
 //   __syncthreads[_count|_and|_or]  __syncwarp  __shfl[_up|_down|_xor]_sync  __ballot_sync
 //   __any_sync  __all_sync  __reduce_{add,min,max,and,or}_sync  __popc
 //   atomicAdd atomicMin atomicMax atomicExch atomicCAS  __threadfence   (32 bits; see the types)
+//   fence_device()                     __threadfence's order but for a total one of all fences
 //   load_vec<V>(p)  store_vec(p, v)    V of 4, 8 or 16 bytes, aligned to its size
 //   cp_async_16(to, from)  cp_async_{16,4}_or_zero(to, from, valid)  cp_async_commit()
 //   cp_async_wait<N>()                 to shared from global, aligned to their size
 //   ldmatrix(r, row)  ldmatrix_trans(r, row)    r: uint32_t[1|2|4]
 //   mma_tf32(c, a, b)  mma_bf16(c, a, b)        m16n8k8 and m16n8k16; c[4], a[4], b[2]
-//   to_tf32(x)  to_bf16(x)  to_bf16x2(low, high)
+//   to_tf32(x)  to_bf16(x)  to_bf16x2(low, high)  relu_to_bf16x2(low, high)
 //   device_require(condition, "text")  a check of the host build and of debug device builds
 //   launch_tickets()                   kLaunchTickets counters, zero when a launch starts
 //   last_of(ticket, blocks)  last_block(ticket)  warp_reduce  block_reduce    collectives.cuh

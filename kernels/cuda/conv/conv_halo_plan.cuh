@@ -30,6 +30,7 @@ struct HaloPlan {
   int buffers, pixel_bytes, weight_bytes, table_bytes;
   std::int64_t shared_bytes;
 
+  bool operator==(const HaloPlan&) const = default;
   __host__ __device__ std::int64_t tiles() const {
     return std::int64_t(tiles_h) * tiles_w * tiles_n;
   }

@@ -38,6 +38,7 @@ struct PackLayout {
   bool backward;
 
   PackLayout() = default;
+  bool operator==(const PackLayout&) const = default;
   __host__ __device__ PackLayout(const Conv2dShape& s, bool backward, int step_channels)
       : merged(1), taps(int(s.kernel_h * s.kernel_w)), backward(backward) {
     part_in = int((backward ? s.out_c : s.in_c) / s.groups);

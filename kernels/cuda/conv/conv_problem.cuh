@@ -57,6 +57,7 @@ struct ConvProblem {
   PackLayout pack;
   bool in_vectors, out_vectors;  // 16 bytes lie within a pixel's group and are aligned
 
+  bool operator==(const ConvProblem&) const = default;
   __host__ __device__ int classes() const { return pack.backward ? stride_h * stride_w : 1; }
   __host__ __device__ ConvAxis rows(int of_class) const {
     return pack.backward ? backward_axis(out_h, kernel_h, stride_h, pad_h, of_class / stride_w)

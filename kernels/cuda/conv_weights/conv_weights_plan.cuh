@@ -33,6 +33,7 @@ struct GradientPlan {
   std::int64_t tiles, weights, shared_bytes;
   bool packed_x, packed_dy;  // 16 bytes at a time
 
+  bool operator==(const GradientPlan&) const = default;
   int blocks_of_split() const { return row_blocks * channel_blocks * tap_blocks * sets; }
 };
 

@@ -29,8 +29,23 @@ void fused_norm_conv_forward(Stream stream, const NormConvShape& shape,
                              const NormConvInput<T>& input, ConvPack weight,
                              const NormConvOutput<T>& output, Workspace workspace);
 
-// The same for norm_act_jvp and conv2d_tangent. At least one tangent must be there; output.act
-// wants one of the activation's.
+// The same for the shapes of lean/lean_tile.cuh, in a third of the instructions; act and out have
+// the bits that the fused pass gives them, the statistics are sums in another order. Only for calls
+// that leans_norm_conv names, others throw Error: one that normalises, has a ReLU and wants
+// statistics, with images aligned to 16 bytes.
+template <class T>
+bool leans_norm_conv(const NormConvShape& shape, const NormConvInput<T>& input,
+                     const NormConvOutput<T>& output);
+// 0 for shapes that it does not serve.
+template <class T>
+std::size_t lean_norm_conv_workspace_bytes(const NormConvShape& shape);
+template <class T>
+void lean_norm_conv_forward(Stream stream, const NormConvShape& shape,
+                            const NormConvInput<T>& input, ConvPack weight,
+                            const NormConvOutput<T>& output, Workspace workspace);
+
+// fused_norm_conv_forward for norm_act_jvp and conv2d_tangent. At least one tangent must be there;
+// output.act wants one of the activation's.
 template <class T>
 void fused_norm_conv_jvp(Stream stream, const NormConvShape& shape, const NormConvInput<T>& input,
                          const NormConvSaved<T>& saved, ConvPack weight,
@@ -57,12 +72,21 @@ std::size_t fused_norm_conv_vjp_workspace_bytes(const NormConvShape& shape);
 // wanted, else Error. dshortcut may be dact; no other gradient may lie on what is read. `joined`:
 // in one launch, by the same operations in the same order (of dweight those of version mma, kept or
 // not), so with the same bits but, again, for what a device compiler fuses in one kernel and not in
-// the other; for shapes that joins_norm_conv_vjp names.
+// the other; for shapes that joins_norm_conv_vjp names. `lean`: that launch with its sizes as
+// constants, for calls that leans_norm_conv_vjp names.
+enum class VjpLaunch { two, joined, lean };
 template <class T>
 void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormConvInput<T>& input,
                          const NormConvSaved<T>& saved, ConvPack weight,
                          const NormConvCotangents<T>& cotangents,
-                         const NormConvGradients<T>& gradients, bool joined, Workspace workspace);
+                         const NormConvGradients<T>& gradients, VjpLaunch how, Workspace workspace);
+
+// Of shapes that joins_norm_conv_vjp names those of lean/lean_tile.cuh, with products of bf16 or
+// tf32 (those of float32's accuracy would spill registers) and images aligned to 16 bytes.
+template <class T>
+bool leans_norm_conv_vjp(const NormConvShape& shape, const NormConvInput<T>& input,
+                         const NormConvSaved<T>& saved, const NormConvCotangents<T>& cotangents,
+                         const NormConvGradients<T>& gradients);
 
 // What of it is the weight gradient of an activation that was not kept: the version mma of
 // conv2d_backward_weights, its workspace with it, which computes the activation where it reads y.

@@ -40,13 +40,22 @@ __global__ void __launch_bounds__(kHaloThreads, 3)
   }
 }
 
-// The body of norm_convolve_joined: in a template that was declared before, with its default
-// argument, nvcc 13 does not take these lambdas.
-template <class Atom, class T = typename Atom::Element>
+// What a joined launch is made of beside the tensors.
+struct JoinedLaunch {
+  Launch shape;
+  unsigned weight_blocks, tiles, high;
+  HaloPlan plan;
+  GradientPlan of_weights;
+  float* partials;
+};
+
+// launched.operator()<M, N, Block>(launch) with what serves the shape. Apart from
+// norm_convolve_joined: in a template that was declared before, with its default argument, nvcc 13
+// does not take these lambdas.
+template <class Atom, class T, class Launched>
 void run_joined(Stream stream, const Conv2dShape& s, const ConvProblem& p,
-                const ConvSources<T>& sources, T* dy, const StatsPrologue<T>& prologue,
-                const ActivationEpilogue<T>& epilogue, const JoinedWeights<T>& weights,
-                Workspace workspace) {
+                const ConvSources<T>& sources, const StatsPrologue<T>& prologue,
+                const JoinedWeights<T>& weights, Workspace workspace, const Launched& launched) {
   using Product = typename ProductOf<Atom>::type;
   const HaloPlan plan = halo_plan<T>(p, sources.count);
   const bool served = with_joined<Product>(s, plan, [&]<int M, int N, class Block>() {
@@ -64,15 +73,36 @@ void run_joined(Stream stream, const Conv2dShape& s, const ConvProblem& p,
                      "norm_conv_vjp, joined: work for fewer than 2^31 blocks expected", blocks);
     const std::int64_t shared =
         std::max(plan.shared_bytes, joined_gradient_bytes<Product, Block>(of_weights));
-    launch<&norm_conv_backward<Atom, M, N, Block>>(
-        {dim3(unsigned(blocks)), dim3(kHaloThreads), std::size_t(shared), stream},
-        unsigned(weight_blocks), unsigned(plan.tiles()), unsigned(high), p, plan, sources, dy,
-        prologue, epilogue, of_weights, weights, partials);
+    launched.template operator()<M, N, Block>(
+        JoinedLaunch{{dim3(unsigned(blocks)), dim3(kHaloThreads), std::size_t(shared), stream},
+                     unsigned(weight_blocks),
+                     unsigned(plan.tiles()),
+                     unsigned(high),
+                     plan,
+                     of_weights,
+                     partials});
     return true;
   });
   require_argument(served, "norm_conv_vjp, joined: a shape that joins_norm_conv_vjp names expected",
                    s.kernel_h);
 }
+
+template <class Atom, class T>
+struct LaunchJoined {
+  const ConvProblem& p;
+  const ConvSources<T>& sources;
+  T* dy;
+  const StatsPrologue<T>& prologue;
+  const ActivationEpilogue<T>& epilogue;
+  const JoinedWeights<T>& weights;
+
+  template <int M, int N, class Block>
+  void operator()(const JoinedLaunch& of) const {
+    launch<&norm_conv_backward<Atom, M, N, Block>>(of.shape, of.weight_blocks, of.tiles, of.high, p,
+                                                   of.plan, sources, dy, prologue, epilogue,
+                                                   of.of_weights, weights, of.partials);
+  }
+};
 
 }  // namespace
 
@@ -81,7 +111,8 @@ void norm_convolve_joined(Stream stream, const Conv2dShape& shape, const ConvPro
                           const ConvSources<T>& sources, T* dy, const StatsPrologue<T>& prologue,
                           const ActivationEpilogue<T>& epilogue, const JoinedWeights<T>& weights,
                           Workspace workspace) {
-  run_joined<Atom>(stream, shape, problem, sources, dy, prologue, epilogue, weights, workspace);
+  run_joined<Atom>(stream, shape, problem, sources, prologue, weights, workspace,
+                   LaunchJoined<Atom, T>{problem, sources, dy, prologue, epilogue, weights});
 }
 
 }  // namespace ek::kernels::EK_TARGET

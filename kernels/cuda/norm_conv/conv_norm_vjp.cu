@@ -6,6 +6,7 @@
 #include "kernels/cuda/norm_conv/conv_norm_host.cuh"
 #include "kernels/cuda/norm_conv/conv_norm_joined_plan.cuh"
 #include "kernels/cuda/norm_conv/conv_norm_run.cuh"
+#include "kernels/cuda/norm_conv/lean/lean_run.cuh"
 
 namespace ek::kernels::EK_TARGET {
 namespace {
@@ -38,6 +39,17 @@ bool joins_norm_conv_vjp(const NormConvShape& shape) {
 }
 
 template <class T>
+bool leans_norm_conv_vjp(const NormConvShape& shape, const NormConvInput<T>& input,
+                         const NormConvSaved<T>& saved, const NormConvCotangents<T>& cotangents,
+                         const NormConvGradients<T>& gradients) {
+  const T* const out = cotangents.dout_mean ? saved.out : nullptr;
+  const bool products = std::is_same_v<T, bf16> || shape.conv.products == FloatProducts::tf32;
+  return products && joins_norm_conv_vjp<T>(shape) && is_lean_shape(shape.conv) &&
+         aligned_to_16(input.y, input.shortcut, saved.act, out, cotangents.dout, cotangents.dact,
+                       gradients.dy, gradients.dshortcut);
+}
+
+template <class T>
 std::size_t fused_norm_conv_vjp_workspace_bytes(const NormConvShape& shape) {
   const Conv2dShape& s = shape.conv;
   return padded_bytes<T>(s.output_size()) +
@@ -49,8 +61,10 @@ template <class T>
 void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormConvInput<T>& input,
                          const NormConvSaved<T>& saved, ConvPack weight,
                          const NormConvCotangents<T>& cotangents,
-                         const NormConvGradients<T>& gradients, bool joined, Workspace workspace) {
+                         const NormConvGradients<T>& gradients, VjpLaunch how,
+                         Workspace workspace) {
   const Conv2dShape& s = shape.conv;
+  const bool joined = how != VjpLaunch::two, lean = how == VjpLaunch::lean;
   check_shape(s, "norm_conv_vjp");
   require_argument(gradients.dy != nullptr,
                    "norm_conv_vjp, fused: a gradient of y that is wanted expected",
@@ -63,6 +77,10 @@ void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormCo
                    "norm_conv_vjp, joined: a shape that joins_norm_conv_vjp names expected, for a "
                    "kernel of so many rows",
                    s.kernel_h);
+  require_argument(!lean || leans_norm_conv_vjp<T>(shape, input, saved, cotangents, gradients),
+                   "norm_conv_vjp, lean: a call that leans_norm_conv_vjp names expected, for so "
+                   "many channels",
+                   s.in_c);
   Scratch scratch(workspace, "norm_conv_vjp, fused: a larger workspace expected");
   const bool statistics = cotangents.dout_mean != nullptr;
   T* const stored = statistics && !joined ? scratch.take<T>(s.output_size()) : nullptr;
@@ -104,8 +122,12 @@ void fused_norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormCo
                                    {{input, float(shape.eps), shape.relu}, kept},
                                    gradients.dweight};
     with_atom<T>(s.products, [&](auto atom) {
-      norm_convolve_joined<decltype(atom)>(stream, s, p, sources, gradients.dy, prologue, epilogue,
-                                           weights, scratch.rest());
+      using Atom = decltype(atom);
+      auto run = &norm_convolve_joined<Atom>;
+      if constexpr (!std::is_same_v<Atom, SplitAtom>) {
+        if (lean) run = &norm_convolve_joined_lean<Atom, typename Atom::Element>;
+      }
+      run(stream, s, p, sources, gradients.dy, prologue, epilogue, weights, scratch.rest());
     });
     return;
   }
@@ -125,6 +147,8 @@ template decltype(fuses_norm_conv_vjp<float>) fuses_norm_conv_vjp<float>;
 template decltype(fuses_norm_conv_vjp<bf16>) fuses_norm_conv_vjp<bf16>;
 template decltype(joins_norm_conv_vjp<float>) joins_norm_conv_vjp<float>;
 template decltype(joins_norm_conv_vjp<bf16>) joins_norm_conv_vjp<bf16>;
+template decltype(leans_norm_conv_vjp<float>) leans_norm_conv_vjp<float>;
+template decltype(leans_norm_conv_vjp<bf16>) leans_norm_conv_vjp<bf16>;
 template decltype(fused_norm_conv_vjp_workspace_bytes<float>)
     fused_norm_conv_vjp_workspace_bytes<float>;
 template decltype(fused_norm_conv_vjp_workspace_bytes<bf16>)

@@ -4,6 +4,8 @@
 //   fused  forward and jvp in one pass over the images, vjp in two, conv_norm.h; float and bf16, by
 //          default where that serves (vjp: not where dweight alone is wanted, nor at stride 2)
 //   joined of vjp alone: both passes in one launch, by default where that serves
+//   lean   of forward the fused pass and of vjp the joined launch with their sizes as constants, by
+//          default for the shapes of a ResNet for small images
 #include "kernels/norm_conv.h"
 
 #include <algorithm>
@@ -45,7 +47,8 @@ const T* activation(Stream stream, const NormConvShape& s, const NormConvInput<T
   return act;
 }
 
-enum Version { kPlain, kFused, kJoined };  // as kernels/base/versions.cpp has them
+// As kernels/base/versions.cpp has them: kLean of forward, the last two of vjp.
+enum Version { kPlain, kFused, kLean, kJoined = 2, kJoinedLean };
 
 // The versions that serve a call (kernels/cuda/base/choice.cuh), and which of them the rule takes.
 struct Candidates {
@@ -56,9 +59,19 @@ Candidates fused_where(bool serves) {
   return serves ? Candidates{3, kFused} : Candidates{1, kPlain};
 }
 template <class T>
-Candidates for_cotangents(const NormConvShape& shape, bool of_input) {
-  const bool fuses = of_input && fuses_norm_conv_vjp<T>(shape);
-  return fuses && joins_norm_conv_vjp<T>(shape) ? Candidates{7, kJoined} : fused_where(fuses);
+Candidates for_values(const NormConvShape& shape, const NormConvInput<T>& input,
+                      const NormConvOutput<T>& output) {
+  if (leans_norm_conv<T>(shape, input, output)) return {7, kLean};
+  return fused_where(fuses_norm_conv<T>(shape, output.act != nullptr));
+}
+template <class T>
+Candidates for_cotangents(const NormConvShape& shape, const NormConvInput<T>& input,
+                          const NormConvSaved<T>& saved, const NormConvCotangents<T>& cotangents,
+                          const NormConvGradients<T>& gradients) {
+  const bool fuses = gradients.dy != nullptr && fuses_norm_conv_vjp<T>(shape);
+  if (!fuses || !joins_norm_conv_vjp<T>(shape)) return fused_where(fuses);
+  const bool leans = leans_norm_conv_vjp<T>(shape, input, saved, cotangents, gradients);
+  return leans ? Candidates{15, kJoinedLean} : Candidates{7, kJoined};
 }
 
 // The version that runs. `candidates()`: of float and bf16; of double there is plain alone.
@@ -86,7 +99,8 @@ std::size_t with_fused(std::size_t plain, NormConvPass pass, const NormConvShape
                ? std::max(plain, fused_norm_conv_vjp_workspace_bytes<T>(shape))
                : plain;
   } else {
-    return std::max(plain, fused_norm_conv_workspace_bytes<T>(shape));
+    return std::max({plain, fused_norm_conv_workspace_bytes<T>(shape),
+                     lean_norm_conv_workspace_bytes<T>(shape)});
   }
 }
 
@@ -130,11 +144,12 @@ void norm_conv_forward(Stream stream, const NormConvShape& shape, const NormConv
   const bool kept = output.act != nullptr;
   const int version = version_of<T>(
       norm_conv_call<T>("norm_conv_forward", shape, input.shortcut, kept, statistics),
-      [&] { return fused_where(fuses_norm_conv<T>(shape, kept)); },
+      [&] { return for_values<T>(shape, input, output); },
       [&] { norm_conv_forward<B, T>(stream, shape, input, weight, output, workspace); });
   if (version != kPlain) {
     if constexpr (!std::is_same_v<T, double>) {
-      fused_norm_conv_forward<T>(stream, shape, input, weight, output, workspace);
+      const auto run = version == kLean ? &lean_norm_conv_forward<T> : &fused_norm_conv_forward<T>;
+      run(stream, shape, input, weight, output, workspace);
     }
     return;
   }
@@ -162,14 +177,17 @@ void norm_conv_vjp(Stream stream, const NormConvShape& shape, const NormConvInpu
   const int version = version_of<T>(
       norm_conv_call<T>("norm_conv_vjp", shape, input.shortcut, saved.act, cotangents.dout_mean,
                         {of_input}),
-      [&] { return for_cotangents<T>(shape, of_input); },
+      [&] { return for_cotangents<T>(shape, input, saved, cotangents, gradients); },
       [&] {
         norm_conv_vjp<B, T>(stream, shape, input, saved, weight, cotangents, gradients, workspace);
       });
   if (version != kPlain) {
     if constexpr (!std::is_same_v<T, double>) {
-      fused_norm_conv_vjp<T>(stream, shape, input, saved, weight, cotangents, gradients,
-                             version == kJoined, workspace);
+      const VjpLaunch how = version == kFused    ? VjpLaunch::two
+                            : version == kJoined ? VjpLaunch::joined
+                                                 : VjpLaunch::lean;
+      fused_norm_conv_vjp<T>(stream, shape, input, saved, weight, cotangents, gradients, how,
+                             workspace);
     }
     return;
   }

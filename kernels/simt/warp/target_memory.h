@@ -24,6 +24,9 @@ void store_vec(void* to, const V& value, Site site = Site::here()) {
 inline void __threadfence(Site site = Site::here()) {
   simt::fence(site);
 }
+inline void fence_device(Site site = Site::here()) {
+  simt::fence(site);
+}
 
 inline int atomicAdd(int* p, int v, Site site = Site::here()) {
   return int(simt::atomic(p, simt::Atomic::add_u32, unsigned(v), site));
@@ -90,6 +93,9 @@ inline bf16 to_bf16(float x) {  // cvt.rn.bf16: nearest, ties to even; every NaN
 }
 inline std::uint32_t to_bf16x2(float low, float high) {
   return to_bf16(low).bits | std::uint32_t(to_bf16(high).bits) << 16;
+}
+inline std::uint32_t relu_to_bf16x2(float low, float high) {
+  return to_bf16x2(low < 0 ? 0.0f : low, high < 0 ? 0.0f : high);
 }
 
 }  // namespace ek::kernels::simt_target

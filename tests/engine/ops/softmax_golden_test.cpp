@@ -1,4 +1,4 @@
-// The losses of tests/golden/losses.json that are instances of the fused loss (spec 1.1), through
+// The losses of tests/golden/losses.json that are instances of the fused loss, through
 // the op: per-sample values, and the gradient of their mean.
 #include <algorithm>
 #include <cmath>
@@ -46,7 +46,7 @@ Tensor ldam_margin(const std::vector<double>& counts, double most) {
   return Tensor::from(margin, {std::int64_t(margin.size())});
 }
 
-// Label-aware smoothing, concave (spec 3.9).
+// Label-aware smoothing, concave.
 Tensor las_targets(const json& golden, const std::vector<double>& counts, bool paper) {
   const json& p = golden["params"];
   const double head = p["smooth_head"], tail = p["smooth_tail"];
@@ -66,7 +66,7 @@ Tensor las_targets(const json& golden, const std::vector<double>& counts, bool p
   return Tensor::from(q, {std::int64_t(labels.size()), std::int64_t(classes)});
 }
 
-// Softmax equalisation with beta = 1: tail classes other than the label are left out (spec 3.6).
+// Softmax equalisation with beta = 1: tail classes other than the label are left out.
 Tensor seql_mask(const json& golden, const std::vector<double>& counts) {
   const double total = std::reduce(counts.begin(), counts.end());
   const double lambda = golden["params"]["lam"], beta = golden["params"]["beta"];

@@ -1,4 +1,4 @@
-// Metrics against the golden values and against the checks of spec evaluation.md 10.
+// Metrics against the golden values and against what holds for any input (docs/evaluation.md).
 #include "methods/evaluation/metrics.h"
 
 #include <algorithm>

@@ -1,6 +1,8 @@
 // Post-compensation against the golden values.
 #include "methods/evaluation/prior_correction.h"
 
+#include "methods/losses/loss.h"
+
 #include <cmath>
 
 #include "methods/evaluation/metrics.h"
@@ -60,11 +62,14 @@ TEST_CASE("a uniform target leaves the decisions of prior-free logits", "[prior-
 }
 
 TEST_CASE("how much of the prior a loss leaves in the logits", "[prior-correction]") {
-  REQUIRE(absorbed_prior("cross-entropy") == 1);
-  REQUIRE(absorbed_prior("class-weighted") == 1);
-  REQUIRE(absorbed_prior("balanced-softmax") == 0);
-  REQUIRE(absorbed_prior("logit-adjusted") == 0);
-  REQUIRE(absorbed_prior("logit-adjusted", 0.25) == 0.75);
+  const auto of_loss = [](const char* loss) {
+    return absorbed_prior(Recipe::resolve(loss, "test"));
+  };
+  REQUIRE(of_loss(R"({"loss": {"name": "cross-entropy"}})") == 1);
+  REQUIRE(of_loss(R"({"loss": {"name": "class-weighted"}})") == 1);
+  REQUIRE(of_loss(R"({"loss": {"name": "balanced-softmax"}})") == 0);
+  REQUIRE(of_loss(R"({"loss": {"name": "logit-adjusted"}})") == 0);
+  REQUIRE(of_loss(R"({"loss": {"name": "logit-adjusted", "tau": 0.25}})") == 0.75);
 }
 
 TEST_CASE("the rule comes from the recipe's loss", "[prior-correction]") {

@@ -141,7 +141,7 @@ TEST_CASE("a run is resumed in its own precision alone", "[trainer][bf16]") {
   for (Precision other : {Precision::float32, Precision::float64}) {
     o.precision = other;
     const std::string refused = error_of([&] { train(recipe("supervised"), o, {}); });
-    CHECK(contains(refused, fmt::format("--precision differs at : \"bf16\" in the run, \"{}\" now",
+    CHECK(contains(refused, fmt::format("--precision differs: bf16 in the run, {} now",
                                         name_of(other))));
   }
 }

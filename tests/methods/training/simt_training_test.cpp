@@ -151,12 +151,12 @@ TEST_CASE("a loss that is no number ends a run on simt at the next look", "[simt
     train(tiny("supervised", {"optim.lr=1e30", "log.every=3"}), options(data, dir / "run"), {});
   });
   CAPTURE(error);
-  CHECK(contains(error, "training: the loss of step 2 is "));
+  CHECK(contains(error, "training: the loss of step 3 is "));
   CHECK_FALSE(std::filesystem::exists(dir / "run" / "last.safetensors"));
   const std::string on_cpu = error_of([&] {
     train(tiny("supervised", {"optim.lr=1e30", "log.every=3"}), options(data, dir / "cpu", {}), {});
   });
-  CHECK(contains(on_cpu, "training: the loss of step 1 is "));
+  CHECK(contains(on_cpu, "training: the loss of step 2 is "));
 }
 
 TEST_CASE("a profile on simt says whose times it has", "[simt][training]") {

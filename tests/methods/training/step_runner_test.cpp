@@ -117,7 +117,7 @@ TEST_CASE("a loss that is no number is told of with its step, graph or not", "[s
                                                  "schedule.kind=constant", "log.every=3"});
   const std::string error = error_of([&] { train(recipe, options(data, dir / "run", 2), {}); });
   CAPTURE(error);
-  CHECK(contains(error, "training: the loss of step 2 is "));
+  CHECK(contains(error, "training: the loss of step 3 is "));
   CHECK_FALSE(std::filesystem::exists(dir / "run" / "last.safetensors"));
 }
 

@@ -190,7 +190,7 @@ TEST_CASE("faults of a run end in one line and leave nothing half written", "[tr
   CHECK(contains(error_of([&] { train(supervised(), o, {}); }), "the folder is not empty"));
   o.resume = true;
   CHECK(contains(error_of([&] { train(supervised({"optim.lr=0.5"}), o, {}); }),
-                 "--resume: the recipe differs at /optim/lr: 0.05 in the run, 0.5 now"));
+                 "--resume: recipe differs in optim.lr: 0.05 in the run, 0.5 now"));
   CHECK(contains(error_of([&] { train(supervised({"data.imbalance=5"}), o, {}); }), "--resume"));
   o.precision = Precision::float64;
   CHECK(contains(error_of([&] { train(supervised(), o, {}); }), "--precision differs"));
