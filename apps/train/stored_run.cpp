@@ -1,5 +1,6 @@
 #include "apps/train/stored_run.h"
 
+#include "engine/io/text.h"
 #include "engine/tuning/tuning.h"
 #include "kernels/base/error.h"
 #include "methods/training/run_folder.h"
@@ -18,10 +19,12 @@ StoredRun stored_run(const std::string& folder) {
   };
   InputPaths inputs;
   const nlohmann::json stored = config.value("inputs", nlohmann::json::object());
-  for (const auto& [name, run] : stored.items()) inputs.emplace_back(name, run.value("run", ""));
+  for (const auto& [name, run] : stored.items()) {
+    inputs.emplace_back(name, unescaped_bytes(run.value("run", "")));
+  }
   return {.recipe = config.at("recipe").dump(),
           .source = (std::filesystem::path(folder) / "config.json").string(),
-          .data = text("data"),
+          .data = unescaped_bytes(text("data")),
           .precision = text("precision"),
           .device = text("device"),
           .inputs = std::move(inputs)};

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/io/atomic_file.h"
+#include "engine/io/text.h"
 #include "kernels/base/error.h"
 
 namespace ek {
@@ -102,7 +103,7 @@ std::string folder_name(const fs::path& path) {
   std::error_code error;
   const fs::path whole = fs::weakly_canonical(path, error);
   const std::string name = (error || whole.empty() ? path : whole).filename().string();
-  return name.empty() ? "data" : name;
+  return name.empty() ? "data" : escaped_bytes(name);
 }
 
 }  // namespace ek

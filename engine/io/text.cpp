@@ -1,6 +1,7 @@
 #include "engine/io/text.h"
 
 #include <algorithm>
+#include <charconv>
 #include <numeric>
 #include <utility>
 
@@ -85,6 +86,25 @@ std::string escaped_bytes(std::string_view text) {
     if (first == '\\') out += '\\';
     out += text.substr(0, length);
     text.remove_prefix(length);
+  }
+  return out;
+}
+
+std::string unescaped_bytes(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const std::string_view rest = text.substr(i);
+    unsigned byte = 0;
+    if (rest.starts_with("\\\\")) {
+      out += '\\';
+      ++i;
+    } else if (rest.size() >= 4 && rest.starts_with("\\x") &&
+               std::from_chars(rest.data() + 2, rest.data() + 4, byte, 16).ptr == rest.data() + 4) {
+      out += char(byte);
+      i += 3;
+    } else {
+      out += text[i];
+    }
   }
   return out;
 }

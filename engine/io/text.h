@@ -25,5 +25,7 @@ void require_utf8(std::string_view text, std::string_view what);
 // A text of any bytes as UTF-8 on one line, reversibly: a byte that belongs to no UTF-8 character
 // or is a control character becomes \xff (two lower-case digits), a backslash is doubled.
 std::string escaped_bytes(std::string_view text);
+// The bytes that escaped_bytes was given; other texts as they are where they have no backslash.
+std::string unescaped_bytes(std::string_view text);
 
 }  // namespace ek

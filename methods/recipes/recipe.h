@@ -46,6 +46,7 @@ class Recipe {
 
   // Every key, nested by group, sorted.
   const nlohmann::json& json() const { return values_; }
+  // Of UTF-8 whatever the file is called (escaped_bytes of engine/io/text.h).
   const std::string& name() const { return name_; }
 
   double number(std::string_view path) const;

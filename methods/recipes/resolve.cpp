@@ -87,7 +87,7 @@ Recipe Recipe::resolve(const std::string& text, const std::string& source,
 
   const std::vector<KeySpec> keys = recipe_keys(method.name, chosen("loss.name", all, common, who));
   Recipe recipe;
-  recipe.name_ = source;
+  recipe.name_ = escaped_bytes(source);
   for (const KeySpec& key : keys) slot(recipe.values_, key.path) = key.fallback;
   for (const Assignment& a : all) {
     const KeySpec* key = find_key(keys, a.path);

@@ -91,7 +91,7 @@ nlohmann::json inputs_json(const Inputs& inputs) {
   nlohmann::json all = nlohmann::json::object();
   for (const auto& run : inputs.runs()) {
     const auto& trained = dynamic_cast<const TrainedRun&>(*run);
-    all[trained.name()] = {{"run", trained.source()},
+    all[trained.name()] = {{"run", escaped_bytes(trained.source())},
                            {"hash", trained.hash()},
                            {"recipe", trained.recipe().name()},
                            {"split", trained.manifest().hash}};

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "data/manifest.h"
+#include "engine/io/text.h"
 #include "methods/session/checkpoint.h"
 #include "methods/training/finite.h"
 
@@ -119,7 +120,7 @@ void RunFolder::take_up(TrainOptions& options, const Recipe& recipe) {
   require(precision == name_of(options.precision),
           "--resume: --precision differs: {} in the run, {} now", precision,
           name_of(options.precision));
-  const std::string init = stored.value("init", "");
+  const std::string init = unescaped_bytes(stored.value("init", ""));
   const bool new_head = stored.value("new_head", false);
   require(options.init.empty() || options.init == init,
           "--resume: --init differs: {} in the run, {} now", init.empty() ? "none" : init,

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "data/manifest.h"
+#include "engine/io/text.h"
 #include "methods/session/checkpoint.h"
 #include "methods/session/experiment.h"
 #include "methods/session/step_runner.h"
@@ -106,8 +107,8 @@ class Trainer {
   nlohmann::json config() const {
     return {{"recipe", experiment_.recipe.json()},
             {"seed", experiment_.recipe.seed()},
-            {"data", options_.data},
-            {"init", options_.init},
+            {"data", escaped_bytes(options_.data)},
+            {"init", escaped_bytes(options_.init)},
             {"new_head", options_.new_head},
             {"precision", name_of(options_.precision)},
             {"device", experiment_.device.str()},

@@ -138,3 +138,25 @@ TEST_CASE("ek-eval: one file for logits and features is refused", "[cli]") {
                             "--features-out ./out.st"),
                 "--logits-out, --features-out: expected two files");
 }
+
+TEST_CASE("ek-train: paths that are not UTF-8 are stored reversibly", "[cli]") {
+  const TempDir dir;
+  REQUIRE(run_program(dir, "ek-data", "synthesize --out cifar").code == 0);
+  std::filesystem::rename(dir / "cifar", dir / "data\xff");
+  const ProgramRun trained = run_program(
+      dir, "ek-train",
+      "--recipe synthetic/ce --data 'data\xff' --threads 1 --max-steps 1 --set batch_size=2 "
+      "--set eval.every=1000 --set data.imbalance=100 --out 'run\xfe'");
+  CAPTURE(trained.error);
+  REQUIRE(trained.code == 0);
+  const std::string text = file_bytes(dir / "run\xfe/config.json");
+  CHECK(nlohmann::json::parse(text)["data"] == "data\\xff");
+  const ProgramRun resumed = run_program(dir, "ek-train", "--resume --out 'run\xfe' --max-steps 2");
+  CAPTURE(resumed.error);
+  CHECK(resumed.code == 0);
+  check_refused(run_program(dir, "ek-train", "--dump-recipe --recipe 'none\xff'"),
+                "neither a built-in recipe nor a file");
+  check_refused(
+      run_program(dir, "ek-train", "--dump-recipe --recipe synthetic/ce --set 'doc=\xff'"),
+      "'doc' expected UTF-8 text");
+}

@@ -68,3 +68,16 @@ TEST_CASE("escaped bytes are UTF-8 on one line and lead back to the text", "[tex
 }
 
 }  // namespace ek
+
+TEST_CASE("text: escaped bytes come back as they were") {
+  std::string all;
+  for (int i = 0; i < 256; ++i) all += char(i);
+  for (const std::string& text :
+       {std::string("plain"), std::string("a\\b"), std::string("\\xff"), std::string("\xff\\x41"),
+        std::string("r\xc3\xa9sum\xc3\xa9"), std::string("\\\\x00"), all}) {
+    CHECK(ek::unescaped_bytes(ek::escaped_bytes(text)) == text);
+  }
+  CHECK(ek::unescaped_bytes("a\\") == "a\\");
+  CHECK(ek::unescaped_bytes("\\x4") == "\\x4");
+  CHECK(ek::unescaped_bytes("\\xzz") == "\\xzz");
+}
