@@ -17,4 +17,13 @@ std::uint64_t fnv1a(std::string_view bytes, std::uint64_t hash = 0xcbf29ce484222
 // The same in 16 hexadecimal digits.
 std::string hash_of(std::string_view text);
 
+// Error that names `what` ("class folder data/train") and shows the text escaped unless it is UTF-8
+// as RFC 3629 has it: no overlong form, no surrogate, nothing past U+10FFFF. For names from outside
+// that go into JSON or safetensors metadata.
+void require_utf8(std::string_view text, std::string_view what);
+
+// A text of any bytes as UTF-8 on one line, reversibly: a byte that belongs to no UTF-8 character
+// or is a control character becomes \xff (two lower-case digits), a backslash is doubled.
+std::string escaped_bytes(std::string_view text);
+
 }  // namespace ek
