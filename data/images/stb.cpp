@@ -1,9 +1,8 @@
-// The one place that compiles the image library's code; data/images/image_file.cpp uses it.
+// The one place that compiles the PNG library's code; data/images/image_file.cpp uses it.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-function"
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 #define STBI_ONLY_PNG
-#define STBI_ONLY_JPEG
 #define STBI_NO_STDIO
 #define STB_IMAGE_IMPLEMENTATION
 #include <stb/stb_image.h>
