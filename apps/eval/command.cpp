@@ -1,4 +1,5 @@
 #include "apps/eval/command.h"
+#include "apps/common/load_data.h"
 
 #include <unistd.h>
 
@@ -216,7 +217,7 @@ void evaluate_checkpoints(const EvalOptions& options, const CommonOptions& commo
   }
   require_comparable(checkpoints);
   const Scoring scoring = scoring_of(options, checkpoints);
-  const DataSource source = load_source(options.data, common.seed.value_or(0));
+  const DataSource source = load_data(options.data, common.seed.value_or(0));
   const EvalSet set = choose_set(options.split, source, checkpoints);
 
   EvalReport report;

@@ -64,6 +64,14 @@ std::string write_jpeg(const JpegCoding& coding) {
   info.restart_interval = unsigned(coding.restart_units);
   if (inks) info.write_Adobe_marker = coding.adobe_marker ? TRUE : FALSE;
   if (coding.progressive) jpeg_simple_progression(&info);
+  std::vector<jpeg_scan_info> script;
+  if (coding.many_scans) {
+    for (int bit = 3; bit >= 0; --bit) {
+      for (int k = 0; k < 64; ++k) script.push_back({1, {0}, k, k, bit == 3 ? 0 : bit + 1, bit});
+    }
+    info.scan_info = script.data();
+    info.num_scans = int(script.size());
+  }
   jpeg_start_compress(&info, TRUE);
   std::vector<std::uint8_t> row(std::size_t(coding.width * info.input_components));
   for (int y = 0; y < coding.height; ++y) {

@@ -13,6 +13,7 @@ struct JpegCoding {
   int across = 2, down = 2;     // sampling of the first component; the others have 1 x 1
   int quality = 90;
   bool progressive = false, arithmetic = false, optimised = false;
+  bool many_scans = false;   // grey: each bit of each coefficient in a scan of its own, 256 in all
   int restart_units = 0;     // units between restart markers, 0: none
   bool adobe_marker = true;  // for CMYK and YCCK
 };
