@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
                  "safetensors files, or run folders for their best.safetensors")
       ->type_name("FILE");
   app.add_option("--data", options.data,
-                 "a CIFAR folder, a folder with class folders under train/ and test/, or "
+                 "a CIFAR folder, a folder with class folders under train/ and test/ (or val/), or "
                  "synthetic:NAME")
       ->type_name("DIR");
   app.add_option("--split", options.split,
