@@ -9,7 +9,7 @@ int main(int argc, char** argv) {
   CLI::App app(
       "Looks at data sets, cuts long-tailed ones out of balanced ones, draws synthetic "
       "ones.\nDIR is a CIFAR folder in the binary layout, a folder with class folders "
-      "under train/ and test/, or synthetic:NAME.",
+      "under train/ and test/ (or val/), or synthetic:NAME.",
       "ek-data");
   ek::CommonOptions common;
   ek::add_common_options(app, common,

@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
                  "safetensors files, or run folders for their best.safetensors")
       ->type_name("FILE");
   app.add_option("--data", options.data,
-                 "a CIFAR folder, a folder with class folders under train/ and test/, or "
+                 "a CIFAR folder, a folder with class folders under train/ and test/ (or val/), or "
                  "synthetic:NAME")
       ->type_name("DIR");
   app.add_flag("--allow-other-data", options.other_data,

@@ -3,8 +3,8 @@ find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(Threads REQUIRED)
+find_path(EK_STB_INCLUDE stb/stb_image.h REQUIRED)  # PNG
 find_package(JPEG REQUIRED)
-find_path(EK_STB_INCLUDE stb/stb_image.h REQUIRED)
 
 if(EK_WITH_ONEDNN)
   # Not its CMake package: Debian's asks for OpenCL, which the CPU engine does not use.

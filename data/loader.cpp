@@ -22,9 +22,10 @@ void check(const StreamSpec& spec) {
   const ImageSet& images = *spec.images;
   require(!spec.views.empty(), "loader: views: expected at least 1, got 0");
   for (const kernels::AugmentSpec& view : spec.views) {
-    require(view.height == images.height && view.width == images.width,
-            "loader: expected a pipeline for images of {} x {}, got one for {} x {}", images.height,
-            images.width, view.height, view.width);
+    require(
+        view.height == images.height && view.width == images.width,
+        "loader: expected a pipeline for images of {} x {}, got one for {} x {} (width x height)",
+        images.width, images.height, view.width, view.height);
   }
   for (const std::int64_t record : spec.subset) {
     require(record >= 0 && record < images.count(),
@@ -128,8 +129,8 @@ Batch make_batch(const StreamSpec& spec, std::int64_t step) {
 Batch whole(const ImageSet& images, std::span<const std::int64_t> records,
             const kernels::AugmentSpec& augment, DType dtype, Device device) {
   require(augment.height == images.height && augment.width == images.width,
-          "whole: expected a pipeline for images of {} x {}, got one for {} x {}", images.height,
-          images.width, augment.height, augment.width);
+          "whole: expected a pipeline for images of {} x {}, got one for {} x {} (width x height)",
+          images.width, images.height, augment.width, augment.height);
   const std::vector<std::int64_t> index(records.begin(), records.end());
   std::vector<std::int64_t> positions;
   for (const std::int64_t record : index) {

@@ -71,8 +71,9 @@ kernels::AugmentSpec pipeline_spec(std::string_view name, std::string_view norma
                                    std::int64_t height, std::int64_t width) {
   const Pipeline& pipeline = find_pipeline(name);
   require(height > pipeline.reflect_pad && width > pipeline.reflect_pad,
-          "augment: pipeline {} reflects {} pixels, images of {} x {} are too small", name,
-          pipeline.reflect_pad, height, width);
+          "augment: pipeline {} reflects {} pixels, images of {} x {} (width x height) are "
+          "too small",
+          name, pipeline.reflect_pad, width, height);
   const Normalization& constants =
       find_normalization(normalize.empty() ? pipeline.normalize : normalize);
   return {.height = height,

@@ -14,8 +14,9 @@ void check(const ResidentImages& images, const StreamSpec& spec, const Tensor& r
   require(!spec.views.empty(), "resident_batch: views: expected at least 1, got 0");
   for (const kernels::AugmentSpec& view : spec.views) {
     require(view.height == have[1] && view.width == have[2],
-            "resident_batch: expected a pipeline for images of {} x {}, got one for {} x {}",
-            have[1], have[2], view.height, view.width);
+            "resident_batch: expected a pipeline for images of {} x {}, got one for {} x {} "
+            "(width x height)",
+            have[2], have[1], view.width, view.height);
   }
   for (const Tensor& index : {records, positions}) {
     require(index.defined() && index.dtype() == DType::int64 && index.rank() == 1 &&

@@ -17,7 +17,8 @@ esac
 
 # A program counts as there wherever it comes from, a library if apt knows it as installed.
 programs=(g++:g++ cmake:cmake ninja:ninja-build)
-libraries=(libfmt-dev nlohmann-json3-dev libcli11-dev libstb-dev libjpeg-dev catch2 libboost-context-dev)
+libraries=(libfmt-dev nlohmann-json3-dev libcli11-dev libstb-dev libjpeg-dev catch2
+  libboost-context-dev)
 # The build does without these: oneDNN makes float32 and bf16 convolutions faster, Google Benchmark
 # is for ek-bench.
 optional=(libdnnl-dev libbenchmark-dev)

@@ -8,8 +8,8 @@
 #include <numeric>
 
 #include "methods/evaluation/predict.h"
+#include "methods/session/build_info.h"
 #include "methods/session/session.h"
-#include "methods/training/build_info.h"
 #include "methods/training/step_profile.h"
 
 namespace ek {

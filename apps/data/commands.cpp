@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "apps/common/load_data.h"
 #include "data/images/cifar.h"
 #include "data/images/files.h"
 #include "data/images/folders.h"
@@ -60,8 +61,8 @@ void describe_text(const DataSource& source, const Counts& train, const Counts& 
   const auto groups = class_groups(train);
   const std::int64_t absent = number_in(groups, ClassGroup::absent);
   say("data       {} ({})\n", source.name, name_of(source.format));
-  say("images     {} x {} RGB, {} training, {} test\n", source.train.height, source.train.width,
-      source.train.count(), source.test.count());
+  say("images     {} x {} RGB (width x height), {} training, {} test\n", source.train.width,
+      source.train.height, source.train.count(), source.test.count());
   say("classes    {}", source.num_classes());
   if (absent > 0) say(", {} with training images", source.num_classes() - absent);
   say("\nimbalance  {:.4g} (largest class over smallest)\n", imbalance_of(train));
@@ -98,7 +99,7 @@ void save_as_source(const DataSource& source, const ImageSet& meta, const fs::pa
 }  // namespace
 
 void describe_data(const DescribeOptions& options, std::uint64_t seed) {
-  const DataSource source = load_source(options.data, seed);
+  const DataSource source = load_data(options.data, seed);
   const auto train = count_labels(source.train.labels, source.num_classes());
   const auto test = count_labels(source.test.labels, source.num_classes());
   nlohmann::json json = describe_json(source, train, test);
@@ -120,7 +121,7 @@ void describe_data(const DescribeOptions& options, std::uint64_t seed) {
 }
 
 void make_long_tail(const MakeLongTailOptions& options, std::uint64_t seed) {
-  DataSource source = load_source(options.data, seed);
+  DataSource source = load_data(options.data, seed);
   SplitSpec spec = options.split;
   spec.subset_seed = seed;
   const Split split = make_split(source.train, source.num_classes(), spec);
@@ -168,7 +169,7 @@ void preview_data(const PreviewOptions& options, std::uint64_t seed) {
                                     {"--zoom", options.zoom}}) {
     require(value >= 1 && value <= 1000, "{}: expected 1 to 1000, got {}", name, value);
   }
-  const DataSource source = load_source(options.data, seed);
+  const DataSource source = load_data(options.data, seed);
   const ImageSet& images = source.train;
   std::vector<Counts> rows(std::size_t(source.num_classes()));
   for (std::int64_t i = 0; i < images.count(); ++i) {
@@ -185,8 +186,8 @@ void preview_data(const PreviewOptions& options, std::uint64_t seed) {
   const std::int64_t height = std::int64_t(rows.size()) * cell_h + gap;
   const std::int64_t width = options.columns * cell_w + gap;
   require(height <= image_side_limit && width <= image_side_limit,
-          "{}: expected a sheet of at most {} pixels a side, got {} x {}", options.out,
-          image_side_limit, width, height);
+          "{}: expected a sheet of at most {} pixels a side, got {} x {} (width x height)",
+          options.out, image_side_limit, width, height);
   std::vector<std::uint8_t> sheet(std::size_t(height * width * 3), paper);
   for (std::size_t r = 0; r < rows.size(); ++r) {
     for (std::size_t k = 0; k < rows[r].size(); ++k) {
@@ -202,7 +203,7 @@ void preview_data(const PreviewOptions& options, std::uint64_t seed) {
     }
   }
   write_png(options.out, height, width, sheet);
-  say("{}: {} classes, {} x {} pixels\n", options.out, rows.size(), width, height);
+  say("{}: {} classes, {} x {} pixels (width x height)\n", options.out, rows.size(), width, height);
 }
 
 }  // namespace ek

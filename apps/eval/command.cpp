@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <numeric>
 
+#include "apps/common/load_data.h"
 #include "apps/common/status_line.h"
 #include "apps/eval/report.h"
 #include "engine/io/strict_json.h"
@@ -54,8 +55,10 @@ void require_comparable(const std::vector<EvalCheckpoint>& checkpoints, bool oth
   const EvalCheckpoint& first = checkpoints[0];
   for (const EvalCheckpoint& other : checkpoints) {
     if (first.manifest() && other.manifest()) {
-      require_same_data(first.manifest()->data, first.file(), other.manifest()->data, other.file(),
-                        "one after the other");
+      if (!other_data) {
+        require_same_data(first.manifest()->data, first.file(), other.manifest()->data,
+                          other.file(), "one after the other");
+      }
       require_same_split(*first.manifest(), first.file(), *other.manifest(), other.file());
     }
   }
@@ -214,7 +217,7 @@ void evaluate_checkpoints(const EvalOptions& options, const CommonOptions& commo
   }
   require_comparable(checkpoints, options.other_data);
   const Scoring scoring = scoring_of(options, checkpoints);
-  const DataSource source = load_source(options.data, common.seed.value_or(0));
+  const DataSource source = load_data(options.data, common.seed.value_or(0));
   for (const EvalCheckpoint& checkpoint : checkpoints) {
     if (options.other_data || !checkpoint.manifest()) continue;
     require_same_data(checkpoint.manifest()->data, checkpoint.file(), identity_of(source),

@@ -130,8 +130,8 @@ DataSource load_cifar(const fs::path& folder) {
 
 void save_cifar_records(const ImageSet& images, Format format, const fs::path& file) {
   require(images.height == cifar_side && images.width == cifar_side,
-          "{}: expected images of {} x {}, got {} x {}", file.string(), cifar_side, cifar_side,
-          images.height, images.width);
+          "{}: expected images of {} x {}, got {} x {} (width x height)", file.string(), cifar_side,
+          cifar_side, images.width, images.height);
   const std::int64_t limit = format == Format::cifar100 ? 100 : 256;
   std::string bytes;
   bytes.reserve(std::size_t(images.count() * record_bytes(format)));

@@ -6,6 +6,7 @@
 #include "data/images/cifar.h"
 #include "data/images/folders.h"
 #include "data/images/synthetic.h"
+#include "engine/io/text.h"
 #include "kernels/base/error.h"
 
 namespace ek {
@@ -75,10 +76,24 @@ DataSource read_source(const std::string& where, std::uint64_t seed) {
   const bool exists = std::filesystem::is_directory(where);
   fail(
       "data {}: {}; expected a folder with train.bin and test.bin (CIFAR-100), with "
-      "data_batch_*.bin and test_batch.bin (CIFAR-10), with class folders of PNG or JPEG images "
-      "under train/ and test/, or synthetic:NAME (names: {})",
-      where, exists ? "the folder has none of the known layouts" : "there is no such folder",
+      "data_batch_*.bin and test_batch.bin (CIFAR-10), with class folders of PNG, JPEG or BMP "
+      "images under train/ and test/ (or val/), or synthetic:NAME (names: {})",
+      escaped_bytes(where),
+      exists ? "the folder has none of the known layouts" : "there is no such folder",
       fmt::join(synthetic_names(), ", "));
+}
+
+// A set that an empty download or a wrong label file has left with one class trains to an accuracy
+// of 1.
+void note_single_class(DataSource& source) {
+  const auto counts = count_labels(source.train.labels, source.num_classes());
+  const auto largest = std::ranges::max_element(counts);
+  if (largest == counts.end() || *largest == 0 || *largest < source.train.count()) return;
+  const std::string& name = source.class_names[std::size_t(largest - counts.begin())];
+  source.notes.push_back(
+      fmt::format("data {}: all {} training images are of one class, \"{}\": there is nothing to "
+                  "tell apart",
+                  source.name, source.train.count(), escaped_bytes(name)));
 }
 
 }  // namespace
@@ -86,6 +101,7 @@ DataSource read_source(const std::string& where, std::uint64_t seed) {
 DataSource load_source(const std::string& where, std::uint64_t seed) {
   DataSource source = read_source(where, seed);
   require_labels(source);
+  note_single_class(source);
   return source;
 }
 

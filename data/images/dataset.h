@@ -24,11 +24,15 @@ struct ImageSet {
 struct DataSource {
   enum class Format { cifar10, cifar100, folders, synthetic };
 
-  std::string name;  // the folder's own name, or "synthetic:NAME"
+  // The folder's own name (escaped_bytes in engine/io/text.h where it is not UTF-8), or
+  // "synthetic:NAME".
+  std::string name;
   Format format = Format::cifar10;
   ImageSet train, test;
   std::vector<std::string> class_names;   // in label order
   std::vector<std::string> coarse_names;  // CIFAR-100's 20 coarse names where the folder has them
+  // What a user should know of the set: files that were not used, one class alone. One line each.
+  std::vector<std::string> notes;
   // How hard each class was made, in [0, 1]; known for synthetic data alone, otherwise empty.
   std::vector<double> difficulty;
 
@@ -51,7 +55,7 @@ void require_labels(const DataSource& source);
 
 // Reads a data set whole into memory and checks its labels. `where` is "synthetic:NAME"
 // (data/images/synthetic.h; `seed` is used here alone), a folder in a CIFAR binary layout
-// (data/images/cifar.h), or a folder with class folders under train/ and test/
+// (data/images/cifar.h), or a folder with class folders under train/ and under test/ or val/
 // (data/images/folders.h). Anything else is an Error that lists these.
 DataSource load_source(const std::string& where, std::uint64_t seed = 0);
 

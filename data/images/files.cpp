@@ -58,7 +58,10 @@ class NewFolder {
 
 std::vector<std::string> read_lines(const fs::path& path) {
   static constexpr std::uint64_t limit_bytes = 64 << 20;
-  const auto bytes = read_file(path, limit_bytes);
+  static constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+  const std::string file = read_file(path, limit_bytes);
+  std::string_view bytes = file;
+  if (bytes.starts_with(byte_order_mark)) bytes.remove_prefix(byte_order_mark.size());
   std::vector<std::string> lines(1);
   for (const char byte : bytes) {
     if (byte == '\n') {
@@ -68,6 +71,9 @@ std::vector<std::string> read_lines(const fs::path& path) {
     }
   }
   while (!lines.empty() && lines.back().empty()) lines.pop_back();
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    require_utf8(lines[i], fmt::format("{}: line {}", escaped_bytes(path.string()), i + 1));
+  }
   return lines;
 }
 

@@ -7,7 +7,8 @@
 
 namespace ek {
 
-// The lines of a text file without line ends, and without empty lines at its end.
+// The lines of a text file without line ends, without empty lines at its end and without the byte
+// order mark that some editors begin UTF-8 with. Error naming file and line where one is not UTF-8.
 std::vector<std::string> read_lines(const std::filesystem::path& path);
 
 // Creates the folder `path` with what `fill` writes into the folder it is given, all or nothing:

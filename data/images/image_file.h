@@ -15,14 +15,19 @@ struct Image {
 // Largest side that is believed; a header that claims more is refused before memory is taken.
 inline constexpr std::int64_t image_side_limit = 8192;
 
-// True for .png, .jpg and .jpeg, in either case.
+// Error with `name` unless both sides are 1 to image_side_limit.
+void require_image_size(const std::string& name, std::int64_t width, std::int64_t height);
+
+// True for .png, .jpg, .jpeg and .bmp, in either case.
 bool is_image_file(const std::filesystem::path& file);
 
-// Decodes a PNG or JPEG file to 8-bit RGB: grey is spread to three channels, an alpha channel is
-// dropped, EXIF orientation is ignored. Error naming the file when it is no such image, truncated,
-// damaged, too large, or (PNG) fails its checksums or lacks colours that it uses.
+// Decodes a PNG, JPEG or BMP file, told apart by its first bytes, to 8-bit RGB: grey is spread to
+// three channels, of 16 bits the upper 8 are taken, an alpha channel is dropped, EXIF orientation
+// is ignored. Error with the file's name and what is wrong with it: no such image, truncated,
+// damaged, too large, or of a kind that is not read (data/images/jpeg.h, bmp.h and png_check.h list
+// them).
 Image read_image(const std::filesystem::path& file);
-// The same of a file's bytes; `name` names it in messages.
+// The same of a file's bytes; `name` stands for the file in messages.
 Image decode_image(const std::string& name, std::span<const std::uint8_t> bytes);
 
 // [height, width, 3] pixels as the bytes of a PNG file.

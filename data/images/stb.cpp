@@ -1,4 +1,4 @@
-// The one place that compiles the image library's code; data/images/image_file.cpp uses it.
+// The one place that compiles the PNG library's code; data/images/image_file.cpp uses it.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-function"
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"

@@ -40,6 +40,7 @@ std::int64_t parameter_count(const Model& model) {
 
 std::vector<std::string> run_summary(const RunPlan& plan) {
   std::vector<std::string> lines{data_line(plan), model_line(plan)};
+  for (const std::string& note : plan.source.notes) lines.push_back("note: " + note);
   const auto there = count_labels(plan.source.train.labels, plan.source.num_classes());
   std::string warning = profile_warning(there, plan.split, "--set data.profile=none");
   if (!warning.empty()) lines.push_back(std::move(warning));

@@ -24,7 +24,8 @@ struct RunPlan {
 std::int64_t parameter_count(const Model& model);
 
 // Lines for whoever starts the run: training images used of those there, held out, tested on,
-// classes and their groups (by eval.groups); the model, its parameters, steps and epochs; a warning
+// classes and their groups (by eval.groups); the model, its parameters, steps and epochs; the notes
+// of the data (DataSource::notes); a warning
 // where the profile throws away a long-tailed set (profile_warning in data/longtail.h).
 std::vector<std::string> run_summary(const RunPlan& plan);
 

@@ -5,14 +5,13 @@
 #include <numeric>
 
 #include "data/manifest.h"
-#include "engine/io/text.h"
 #include "methods/session/checkpoint.h"
 #include "methods/session/experiment.h"
 #include "methods/session/step_runner.h"
-#include "methods/training/build_info.h"
 #include "methods/training/finite.h"
 #include "methods/training/pace.h"
 #include "methods/training/price.h"
+#include "methods/training/run_config.h"
 #include "methods/training/run_folder.h"
 #include "methods/training/run_summary.h"
 #include "methods/training/run_tuning.h"
@@ -105,20 +104,7 @@ class Trainer {
   }
 
   nlohmann::json config() const {
-    return {{"recipe", experiment_.recipe.json()},
-            {"seed", experiment_.recipe.seed()},
-            {"data", escaped_bytes(options_.data)},
-            {"init", escaped_bytes(options_.init)},
-            {"new_head", options_.new_head},
-            {"precision", name_of(options_.precision)},
-            {"device", experiment_.device.str()},
-            {"steps_per_graph", steps_per_graph_},
-            {"threads", thread_count()},
-            {"steps", experiment_.total_steps()},
-            {"parameters", parameter_count(*experiment_.model)},
-            {"versions", build_versions()},
-            {"tuning", tuning_.json()},
-            {"inputs", inputs_json(experiment_.inputs)}};
+    return run_config(experiment_, options_, steps_per_graph_, tuning_.json());
   }
 
   // A new run's folder is made when all else that a run needs was found to be there.

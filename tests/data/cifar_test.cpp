@@ -163,6 +163,30 @@ TEST_CASE("damaged CIFAR-100 folders") {
   CHECK(contains(error(), "train.bin: expected this file"));
 }
 
+TEST_CASE("files of class names may begin with a byte order mark and must be UTF-8") {
+  const TempDir dir;
+  put_file(dir / "data_batch_1.bin", record(0) + record(1));
+  put_file(dir / "test_batch.bin", record(1));
+  put_file(dir / "batches.meta.txt",
+           "\xEF\xBB\xBF"
+           "caf\xC3\xA9\nb\n");
+  const DataSource source = load_source(dir.path().string());
+  CHECK(source.class_names == std::vector<std::string>{"caf\xC3\xA9", "b"});
+  CHECK(source.notes.empty());
+  put_file(dir / "batches.meta.txt", "a\ncaf\xE9\n");
+  CHECK(contains(error_of([&] { load_source(dir.path().string()); }),
+                 "batches.meta.txt: line 2: expected UTF-8, got \"caf\\xe9\" (byte 4 is 0xe9)"));
+}
+
+TEST_CASE("a CIFAR folder whose images are all of one class says so") {
+  const TempDir dir;
+  put_file(dir / "data_batch_1.bin", record(7) + record(7));
+  put_file(dir / "test_batch.bin", record(7));
+  const DataSource source = load_source(dir.path().string());
+  REQUIRE(source.notes.size() == 1);
+  CHECK(contains(source.notes[0], "all 2 training images are of one class, \"7\""));
+}
+
 TEST_CASE("places that hold no data set are told what would be one") {
   const TempDir dir;
   CHECK(contains(error_of([&] { load_source((dir / "nothing").string()); }), "no such folder"));
@@ -183,7 +207,7 @@ TEST_CASE("images that do not fit a CIFAR layout are not written") {
   set.labels = {100};
   CHECK(contains(write(DataSource::Format::cifar100), "label below 100, got 100"));
   set.height = 16;
-  CHECK(contains(write(DataSource::Format::cifar10), "expected images of 32 x 32, got 16 x 32"));
+  CHECK(contains(write(DataSource::Format::cifar10), "expected images of 32 x 32, got 32 x 16"));
   CHECK(files_in(dir.path()).empty());
 }
 

@@ -239,7 +239,7 @@ TEST_CASE("streams that do not fit together") {
       contains(error([](StreamSpec& s) { s.sampler = nullptr; }), "expected images and a sampler"));
   CHECK(contains(error([](StreamSpec& s) { s.subset[3] = 30; }), "records below 30, got 30"));
   CHECK(contains(error([](StreamSpec& s) { s.subset.resize(3); }), "a subset of 3"));
-  CHECK(contains(error([](StreamSpec& s) { s.views[0].height = 16; }), "got one for 16 x 32"));
+  CHECK(contains(error([](StreamSpec& s) { s.views[0].height = 16; }), "got one for 32 x 16"));
   CHECK(contains(error([](StreamSpec& s) { s.views.clear(); }), "views"));
   CHECK(contains(error([](StreamSpec& s) { s.batch_size = 0; }), "batch_size"));
   CHECK(contains(error([](StreamSpec& s) { s.last_batch = "fold"; }), "last_batch"));

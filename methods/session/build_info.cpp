@@ -1,4 +1,4 @@
-#include "methods/training/build_info.h"
+#include "methods/session/build_info.h"
 
 #include "kernels/base/info.h"
 
