@@ -29,7 +29,8 @@ template <class B, class T>
 void take_rows(Stream stream, std::int64_t count, std::int64_t width, const T* values,
                const std::int64_t* index, T* out);
 
-// out[s] = sum of rows i with index[i] = s, in the order of i: out [segments, width].
+// out[s] = sum of rows i with index[i] = s, in the order of i: out [segments, width]. More than 128
+// rows are added up in float64 (docs/precision.md).
 template <class B, class T>
 void segment_sum(Stream stream, std::int64_t count, std::int64_t width, std::int64_t segments,
                  const T* values, const std::int64_t* index, T* out);

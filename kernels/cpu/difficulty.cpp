@@ -5,6 +5,7 @@
 
 #include "kernels/cpu/scratch.h"
 #include "kernels/math/difficulty.h"
+#include "kernels/math/long_sum.h"
 
 namespace ek::kernels {
 namespace {
@@ -14,14 +15,22 @@ void check(const char* op, const DifficultyShape& s) {
           s.classes, s.hidden);
 }
 
+// The sum of term(0) to term(count - 1).
+template <class T, class Term>
+T sum_of(std::int64_t count, const Term& term) {
+  math::TermSum<T> sum(T(0), count);
+  for (std::int64_t i = 0; i < count; ++i) sum.add(term(i));
+  return sum.value();
+}
+
 // y = V x + c
 template <class T>
 void layer(const DifficultyShape& s, int number, const T* parameters, const T* x, T* y) {
   const T *weight = parameters + s.weight(number), *bias = parameters + s.biases(number);
   const std::int64_t inputs = s.inputs(number);
   for (std::int64_t o = 0; o < s.outputs(number); ++o) {
-    T sum = 0;
-    for (std::int64_t i = 0; i < inputs; ++i) sum += weight[o * inputs + i] * x[i];
+    const T* row = weight + o * inputs;
+    const T sum = sum_of<T>(inputs, [=](std::int64_t i) { return row[i] * x[i]; });
     y[o] = s.bias ? sum + bias[o] : sum;
   }
 }
@@ -33,14 +42,14 @@ void layer_backward(const DifficultyShape& s, int number, const T* parameters, c
                     const T* dy, T* gradient, T* dx) {
   const T* weight = parameters + s.weight(number);
   const std::int64_t inputs = s.inputs(number);
-  if (dx) std::fill(dx, dx + inputs, T(0));
   for (std::int64_t o = 0; o < s.outputs(number); ++o) {
     T* of_weight = gradient + s.weight(number) + o * inputs;
-    for (std::int64_t i = 0; i < inputs; ++i) {
-      of_weight[i] = dy[o] * x[i];
-      if (dx && x[i] > 0) dx[i] += dy[o] * weight[o * inputs + i];
-    }
+    for (std::int64_t i = 0; i < inputs; ++i) of_weight[i] = dy[o] * x[i];
     if (s.bias) gradient[s.biases(number) + o] = dy[o];
+  }
+  for (std::int64_t i = 0; dx && i < inputs; ++i) {
+    const auto term = [=](std::int64_t o) { return dy[o] * weight[o * inputs + i]; };
+    dx[i] = x[i] > 0 ? sum_of<T>(s.outputs(number), term) : T(0);
   }
 }
 
@@ -60,11 +69,10 @@ void difficulty_forward(Stream, const DifficultyShape& s, const T* parameters, c
   layer(s, 2, parameters, state.h1, state.h2);
   relu(s.hidden, state.h2);
   layer(s, 3, parameters, state.h2, state.difficulty);
-  T sum = 0;
   for (std::int64_t c = 0; c < s.classes; ++c) {
     state.difficulty[c] = math::difficulty_sigmoid(state.difficulty[c]);
-    sum += state.difficulty[c];
   }
+  const T sum = sum_of<T>(s.classes, [&](std::int64_t c) { return state.difficulty[c]; });
   for (std::int64_t c = 0; c < s.classes; ++c) {
     state.class_weight[c] = T(s.classes) * (state.difficulty[c] / sum);
   }
@@ -86,20 +94,21 @@ void difficulty_backward(Stream, const DifficultyShape& s, const DifficultyObjec
   T* d2 = scratch.take<T>(s.hidden);
   T* d1 = scratch.take<T>(s.hidden);
   const T *d = state.difficulty, *g = objective.weight_gradient;
-  math::DifficultySums<T> sums{};
+  const math::DifficultySums<T> sums{
+      sum_of<T>(s.classes, [=](std::int64_t c) { return d[c]; }),
+      sum_of<T>(s.classes, [=](std::int64_t c) { return g ? g[c] * d[c] : T(0); }),
+      sum_of<T>(s.classes, [=](std::int64_t c) { return accuracy[c]; })};
+  const auto miss = [&](std::int64_t c) {
+    return math::difficulty_miss(objective.target, sums, d[c], accuracy[c]);
+  };
   for (std::int64_t c = 0; c < s.classes; ++c) {
-    sums.difficulty += d[c];
-    sums.along += g ? g[c] * d[c] : T(0);
-    sums.accuracy += accuracy[c];
+    d3[c] = math::difficulty_delta(s.classes, T(objective.lambda), sums, g ? g[c] : T(0), d[c],
+                                   miss(c));
   }
-  T squares = 0;
-  for (std::int64_t c = 0; c < s.classes; ++c) {
-    const T miss = math::difficulty_miss(objective.target, sums, d[c], accuracy[c]);
-    squares += miss * miss;
-    d3[c] =
-        math::difficulty_delta(s.classes, T(objective.lambda), sums, g ? g[c] : T(0), d[c], miss);
+  if (driver_loss) {
+    *driver_loss =
+        sum_of<T>(s.classes, [&](std::int64_t c) { return miss(c) * miss(c); }) / T(s.classes);
   }
-  if (driver_loss) *driver_loss = squares / T(s.classes);
   layer_backward<T>(s, 3, parameters, state.h2, d3, gradient, d2);
   layer_backward<T>(s, 2, parameters, state.h1, d2, gradient, d1);
   layer_backward<T>(s, 1, parameters, accuracy, d1, gradient, nullptr);

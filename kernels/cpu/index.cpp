@@ -1,7 +1,10 @@
 // The part of kernels/reduce.h that follows an index: rows, segments, picks, predictions.
 
+#include <vector>
+
 #include "kernels/cpu/blocks.h"
 #include "kernels/math/argmax.h"
+#include "kernels/math/long_sum.h"
 #include "kernels/reduce.h"
 
 namespace ek::kernels {
@@ -16,12 +19,39 @@ void take_rows(Stream, std::int64_t count, std::int64_t width, const T* values,
   });
 }
 
+namespace {
+
+// Columns [begin, end) of every segment's sum, in the order of i, as long sums (kernels/math).
+template <class T>
+void long_segment_sum(std::int64_t begin, std::int64_t end, std::int64_t count, std::int64_t width,
+                      std::int64_t segments, const T* values, const std::int64_t* index, T* out) {
+  const std::int64_t columns = end - begin;
+  std::vector<math::LongSum<T>> sums(static_cast<std::size_t>(segments * columns));
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (index[i] < 0 || index[i] >= segments) continue;
+    const T* from = values + i * width + begin;
+    math::LongSum<T>* to = sums.data() + index[i] * columns;
+    for (std::int64_t c = 0; c < columns; ++c) to[c].add(from[c]);
+  }
+  for (std::int64_t s = 0; s < segments; ++s) {
+    for (std::int64_t c = 0; c < columns; ++c) {
+      out[s * width + begin + c] = sums[std::size_t(s * columns + c)].value();
+    }
+  }
+}
+
+}  // namespace
+
 // Parallel over columns: within a column the order of i is what fixes the bits.
 template <class B, class T>
 void segment_sum(Stream, std::int64_t count, std::int64_t width, std::int64_t segments,
                  const T* values, const std::int64_t* index, T* out) {
   const std::int64_t columns = std::max<std::int64_t>(64, cpu::kBlockElements / (count + 1));
   cpu::for_blocks(width, columns, [=](std::int64_t begin, std::int64_t end) {
+    if (count > math::plain_terms) {
+      long_segment_sum(begin, end, count, width, segments, values, index, out);
+      return;
+    }
     for (std::int64_t s = 0; s < segments; ++s) {
       std::fill(out + s * width + begin, out + s * width + end, T(0));
     }

@@ -7,6 +7,7 @@
 #include "kernels/base/arguments.h"
 #include "kernels/base/versions.h"
 #include "kernels/cuda/difficulty_block.cuh"
+#include "kernels/math/long_sum.h"
 
 namespace ek::kernels {
 namespace EK_TARGET {
@@ -20,9 +21,9 @@ __global__ void __launch_bounds__(kItemThreads)
     layer_plain(std::int64_t outputs, std::int64_t inputs, const T* weight, const T* bias,
                 const T* x, T* y) {
   for (std::int64_t o = first_item(); o < outputs; o += all_items()) {
-    T sum = 0;
-    for (std::int64_t i = 0; i < inputs; ++i) sum = std::fma(weight[o * inputs + i], x[i], sum);
-    if (bias) sum += bias[o];
+    math::LongSum<T> products;
+    for (std::int64_t i = 0; i < inputs; ++i) products.add(weight[o * inputs + i] * x[i]);
+    const T sum = bias ? products.value() + bias[o] : products.value();
     y[o] = activation == Activation::sigmoid ? math::difficulty_sigmoid(sum)
            : sum < 0                         ? T(0)  // a NaN passes
                                              : sum;
@@ -32,13 +33,13 @@ __global__ void __launch_bounds__(kItemThreads)
 template <class T>
 __device__ math::DifficultySums<T> sums_over(std::int64_t classes, const T* difficulty,
                                              const T* weight_gradient, const T* accuracy) {
-  math::DifficultySums<T> sums{};
+  math::LongSum<T> all, along, accuracies;
   for (std::int64_t c = 0; c < classes; ++c) {
-    sums.difficulty += difficulty[c];
-    if (weight_gradient) sums.along += weight_gradient[c] * difficulty[c];
-    if (accuracy) sums.accuracy += accuracy[c];
+    all.add(difficulty[c]);
+    if (weight_gradient) along.add(weight_gradient[c] * difficulty[c]);
+    if (accuracy) accuracies.add(accuracy[c]);
   }
-  return sums;
+  return {all.value(), along.value(), accuracies.value()};
 }
 
 template <class T>
@@ -66,9 +67,9 @@ __global__ void __launch_bounds__(kItemThreads)
                                       difficulty[c], miss(c));
   }
   if (!driver_loss || first_item() > 0) return;
-  T squares = 0;
-  for (std::int64_t c = 0; c < classes; ++c) squares += miss(c) * miss(c);
-  *driver_loss = squares / T(classes);
+  math::LongSum<T> squares;
+  for (std::int64_t c = 0; c < classes; ++c) squares.add(miss(c) * miss(c));
+  *driver_loss = squares.value() / T(classes);
 }
 
 // dx = V^T dy where x > 0, else 0
@@ -77,9 +78,9 @@ __global__ void __launch_bounds__(kItemThreads)
     input_delta_plain(std::int64_t outputs, std::int64_t inputs, const T* weight, const T* dy,
                       const T* x, T* dx) {
   for (std::int64_t i = first_item(); i < inputs; i += all_items()) {
-    T sum = 0;
-    for (std::int64_t o = 0; o < outputs; ++o) sum = std::fma(dy[o], weight[o * inputs + i], sum);
-    dx[i] = x[i] > 0 ? sum : T(0);
+    math::LongSum<T> sum;
+    for (std::int64_t o = 0; o < outputs; ++o) sum.add(dy[o] * weight[o * inputs + i]);
+    dx[i] = x[i] > 0 ? sum.value() : T(0);
   }
 }
 

@@ -8,9 +8,9 @@
 
 // One thread, one element of c, is the teaching rung: it serves outputs that would not fill a tile.
 // The tiled kernel brings tiles of a and b through shared memory and sums R x R elements a thread
-// in registers. In both one thread adds up an element, in the order of k, by fused multiply-adds:
-// the bits do not depend on the kernel, the tile or the grid. The third version, on tensor cores,
-// is for float alone: gemm_mma.cuh.
+// in registers. In both one thread adds up an element, in the order of k, by fused multiply-adds,
+// and more than 1024 of them in pieces: the bits do not depend on the kernel, the tile or the grid.
+// The third version, on tensor cores, is for float alone: gemm_mma.cuh.
 namespace ek::kernels {
 namespace EK_TARGET {
 namespace {
@@ -25,11 +25,16 @@ __global__ void __launch_bounds__(kThreads) gemm_plain(Factor<T> a, Factor<T> b,
   const std::int64_t step = std::int64_t(gridDim.x) * kThreads;
   for (std::int64_t i = std::int64_t(blockIdx.x) * kThreads + threadIdx.x; i < a.size * b.size;
        i += step) {
+    double total = 0;
     T sum = 0;
     for (std::int64_t k = 0; k < a.depth; ++k) {
+      if (k > 0 && k % kPieceDepth == 0) {
+        total += double(sum);
+        sum = 0;
+      }
       sum = std::fma(a(k, i / b.size), b(k, i % b.size), sum);
     }
-    c[i] = sum;
+    c[i] = a.depth > kPieceDepth ? T(total + double(sum)) : sum;
   }
 }
 
@@ -108,8 +113,8 @@ __device__ void multiply_add(const Panel<T, R>& a, const Panel<T, R>& b, T (&sum
 // the sum over those that are there, so global memory answers meanwhile; one barrier a step
 // separates the writers of a panel from its readers, since the readers of two steps ago are behind
 // it too. Beyond the matrices the panels hold zeros, which change no sum (but make +0 of a -0,
-// which only an underflow leaves).
-template <class T, int R>
+// which only an underflow leaves). `pieces`: for a depth above kPieceDepth.
+template <class T, int R, bool pieces>
 __global__ void __launch_bounds__(kThreads) gemm_tiled(Factor<T> a, Factor<T> b, T* c) {
   constexpr int kTile = R * kSide;
   Panels<T, R>& shared = shared_memory<Panels<T, R>>();
@@ -119,6 +124,7 @@ __global__ void __launch_bounds__(kThreads) gemm_tiled(Factor<T> a, Factor<T> b,
   for (std::int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
     const std::int64_t top = tile / tiles_x * kTile, left = tile % tiles_x * kTile;
     T sum[R][R] = {};
+    double total[pieces ? R : 1][pieces ? R : 1] = {};
     Fetched<T, R> from_a, from_b;
     from_a.load(a, 0, top);
     from_b.load(b, 0, left);
@@ -132,6 +138,18 @@ __global__ void __launch_bounds__(kThreads) gemm_tiled(Factor<T> a, Factor<T> b,
       }
       multiply_add(shared.a[now], shared.b[now], sum);
       now ^= 1;
+      if constexpr (pieces) {
+        const bool last = k + kDepth >= a.depth;
+        if (!last && (k + kDepth) % kPieceDepth != 0) continue;
+#pragma unroll
+        for (int i = 0; i < R; ++i) {
+#pragma unroll
+          for (int j = 0; j < R; ++j) {
+            total[i][j] += double(sum[i][j]);
+            sum[i][j] = last ? T(total[i][j]) : T(0);
+          }
+        }
+      }
     }
     const std::int64_t y = top + int(threadIdx.x) / kSide * R;
     const std::int64_t x = left + int(threadIdx.x) % kSide * R;
@@ -154,7 +172,12 @@ std::int64_t tiles_of(const GemmShape& s) {
 template <class T, int R>
 void tiled(Stream stream, const GemmShape& s, const Factor<T>& a, const Factor<T>& b, T* c) {
   const auto blocks = unsigned(std::min(tiles_of<T, R>(s), kMostBlocks));
-  launch<&gemm_tiled<T, R>>({dim3(blocks), dim3(kThreads), sizeof(Panels<T, R>), stream}, a, b, c);
+  const Launch shape{dim3(blocks), dim3(kThreads), sizeof(Panels<T, R>), stream};
+  if (s.k > kPieceDepth) {
+    launch<&gemm_tiled<T, R, true>>(shape, a, b, c);
+  } else {
+    launch<&gemm_tiled<T, R, false>>(shape, a, b, c);
+  }
 }
 
 enum Version { plain, tiles, mma };  // as kernels/base/versions.cpp has them

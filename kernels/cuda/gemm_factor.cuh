@@ -21,4 +21,7 @@ struct Factor {
   }
 };
 
+// Longer sums are taken in pieces of so many products, which are added up in double.
+constexpr std::int64_t kPieceDepth = 1024;
+
 }  // namespace ek::kernels::EK_TARGET

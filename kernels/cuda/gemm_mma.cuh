@@ -98,6 +98,29 @@ __device__ void add_panels(const float* a, const float* b, MmaSums<Tile>& sums) 
   }
 }
 
+// The sums of the pieces so far.
+template <class Tile, bool pieces>
+struct PieceTotals {};
+template <class Tile>
+struct PieceTotals<Tile, true> {
+  double values[Tile::row_tiles][Tile::column_tiles][4] = {};
+
+  // Adds `sums`, which are zero afterwards, or the totals where the piece is the last one.
+  __device__ void take(MmaSums<Tile>& sums, bool last) {
+#pragma unroll
+    for (int r = 0; r < Tile::row_tiles; ++r) {
+#pragma unroll
+      for (int column = 0; column < Tile::column_tiles; ++column) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          values[r][column][i] += double(sums[r][column][i]);
+          sums[r][column][i] = last ? float(values[r][column][i]) : 0.0f;
+        }
+      }
+    }
+  }
+};
+
 template <class Tile>
 __device__ void store_sums(const MmaSums<Tile>& sums, std::int64_t top, std::int64_t left,
                            std::int64_t rows, std::int64_t columns, float* c) {
@@ -117,14 +140,16 @@ __device__ void store_sums(const MmaSums<Tile>& sums, std::int64_t top, std::int
 }
 
 // Blocks that a multiprocessor's registers shall hold. More would spill.
-template <class Product, class Tile>
+template <class Product, class Tile, bool pieces>
 constexpr int kResidentGemms = Tile::threads > 128                     ? 1
+                               : pieces                                ? 2
                                : std::is_same_v<Product, SplitProduct> ? 3
                                                                        : 4;
 
-// Tiles one after another for a block; the order of barriers is that of gemm_tiled.
-template <class Product, class Tile>
-__global__ void __launch_bounds__(Tile::threads, kResidentGemms<Product, Tile>)
+// Tiles one after another for a block; the order of barriers is that of gemm_tiled. `pieces`: for a
+// depth above kPieceDepth, in tiles whose sums find room twice.
+template <class Product, class Tile, bool pieces>
+__global__ void __launch_bounds__(Tile::threads, kResidentGemms<Product, Tile, pieces>)
     gemm_mma(Factor<float> a, Factor<float> b, float* c) {
   MmaPanels<Tile>& shared = shared_memory<MmaPanels<Tile>>();
   const std::int64_t tiles_x = (b.size + Tile::columns - 1) / Tile::columns;
@@ -133,6 +158,7 @@ __global__ void __launch_bounds__(Tile::threads, kResidentGemms<Product, Tile>)
   for (std::int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
     const std::int64_t top = tile / tiles_x * Tile::rows, left = tile % tiles_x * Tile::columns;
     MmaSums<Tile> sums = {};
+    [[maybe_unused]] PieceTotals<Tile, pieces> totals;
     MmaStrip<Tile, Tile::rows, Tile::a_pitch> of_a;
     MmaStrip<Tile, Tile::columns, Tile::b_pitch> of_b;
     of_a.load(a, 0, top);
@@ -147,6 +173,10 @@ __global__ void __launch_bounds__(Tile::threads, kResidentGemms<Product, Tile>)
       }
       add_panels<Product, Tile>(shared.a[now].values, shared.b[now].values, sums);
       now ^= 1;
+      if constexpr (pieces) {
+        const bool last = k + Tile::depth >= a.depth;
+        if (last || (k + Tile::depth) % kPieceDepth == 0) totals.take(sums, last);
+      }
     }
     store_sums<Tile>(sums, top, left, a.size, b.size, c);
   }
@@ -155,18 +185,24 @@ __global__ void __launch_bounds__(Tile::threads, kResidentGemms<Product, Tile>)
 // Large tiles once there is one for every multiprocessor of a large GPU.
 template <class Product>
 void gemm_on_tensor_cores(Stream stream, const Factor<float>& a, const Factor<float>& b, float* c) {
-  const auto run = [&]<class Tile>(Tile) {
+  const auto run = [&]<class Tile, bool pieces>(Tile, std::bool_constant<pieces>) {
     constexpr std::int64_t most_blocks = 1 << 16;
     const std::int64_t tiles =
         (a.size + Tile::rows - 1) / Tile::rows * ((b.size + Tile::columns - 1) / Tile::columns);
-    launch<&gemm_mma<Product, Tile>>({dim3(unsigned(std::min(tiles, most_blocks))),
-                                      dim3(Tile::threads), sizeof(MmaPanels<Tile>), stream},
-                                     a, b, c);
+    launch<&gemm_mma<Product, Tile, pieces>>({dim3(unsigned(std::min(tiles, most_blocks))),
+                                              dim3(Tile::threads), sizeof(MmaPanels<Tile>), stream},
+                                             a, b, c);
   };
   constexpr std::int64_t enough = 128;
   const std::int64_t large = (a.size + LargeMmaTile::rows - 1) / LargeMmaTile::rows *
                              ((b.size + LargeMmaTile::columns - 1) / LargeMmaTile::columns);
-  large >= enough ? run(LargeMmaTile{}) : run(SmallMmaTile{});
+  if (a.depth > kPieceDepth) {
+    run(SmallMmaTile{}, std::true_type{});
+  } else if (large >= enough) {
+    run(LargeMmaTile{}, std::false_type{});
+  } else {
+    run(SmallMmaTile{}, std::false_type{});
+  }
 }
 
 }  // namespace

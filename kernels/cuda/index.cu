@@ -2,6 +2,7 @@
 #include "kernels/cuda/base/choice.cuh"
 #include "kernels/cuda/optim/packs.cuh"
 #include "kernels/math/argmax.h"
+#include "kernels/math/long_sum.h"
 #include "kernels/reduce.h"
 
 // One thread, one output, is the teaching rung, and for pick, place and count_correct the only one.
@@ -33,11 +34,11 @@ __global__ void __launch_bounds__(kItemThreads)
     segment_sum_plain(std::int64_t count, std::int64_t width, std::int64_t segments,
                       const T* values, const std::int64_t* index, T* out) {
   for (std::int64_t o = first_item(); o < segments * width; o += all_items()) {
-    T sum = 0;
+    math::TermSum<T> sum(T(0), count);
     for (std::int64_t i = 0; i < count; ++i) {
-      if (index[i] == o / width) sum += values[i * width + o % width];
+      if (index[i] == o / width) sum.add(values[i * width + o % width]);
     }
-    out[o] = sum;
+    out[o] = sum.value();
   }
 }
 
@@ -56,7 +57,7 @@ __global__ void __launch_bounds__(kGather)
   const int t = int(threadIdx.x), lane = t % 32, warp = t / 32;
   const std::int64_t segment = blockIdx.x;
   const std::int64_t column = std::int64_t(blockIdx.y) * kGather + t;
-  T sum = 0;
+  math::TermSum<T> sum(T(0), count);
   for (std::int64_t first = 0; first < count; first += kGather) {
     const bool mine = first + t < count && index[first + t] == segment;
     const unsigned found = __ballot_sync(0xFFFFFFFF, mine);
@@ -70,11 +71,11 @@ __global__ void __launch_bounds__(kGather)
     if (mine) rows.found[before + __popc(found & ((1u << lane) - 1))] = t;
     __syncthreads();
     if (column < width) {
-      for (int j = 0; j < all; ++j) sum += values[(first + rows.found[j]) * width + column];
+      for (int j = 0; j < all; ++j) sum.add(values[(first + rows.found[j]) * width + column]);
     }
     __syncthreads();
   }
-  if (column < width) out[segment * width + column] = sum;
+  if (column < width) out[segment * width + column] = sum.value();
 }
 
 template <class T>

@@ -8,7 +8,7 @@
 
 #include "kernels/cuda/base/choice.cuh"
 #include "kernels/cuda/optim/packs.cuh"
-#include "kernels/math/compensated.h"
+#include "kernels/math/long_sum.h"
 
 namespace ek::kernels {
 namespace EK_TARGET {
@@ -88,7 +88,7 @@ struct GlobalForward {
   template <int N>
   __device__ void run(std::int64_t image, std::int64_t c) const {
     const T* from = x + image * pixels * channels + c;
-    math::CompensatedSum<Acc<T>> sums[N] = {};
+    math::LongSum<Acc<T>> sums[N] = {};
     for (std::int64_t pixel = 0; pixel < pixels; ++pixel) {
       const Pack<T, N> more = load_pack<N>(from + pixel * channels);
 #pragma unroll
@@ -211,7 +211,7 @@ struct AvgForward {
   T* y;
   template <int N>
   __device__ void run(std::int64_t pixel, std::int64_t c) const {
-    math::CompensatedSum<T> sums[N] = {};
+    math::LongSum<T> sums[N] = {};
     s.for_inputs(pixel, c, [&](std::int64_t from) {
       const Pack<T, N> more = load_pack<N>(x + from);
 #pragma unroll
@@ -233,7 +233,7 @@ struct AvgBackward {
   template <int N>
   __device__ void run(std::int64_t pixel, std::int64_t c) const {
     const T scale = T(1) / T(s.kernel_h * s.kernel_w);
-    math::CompensatedSum<T> sums[N] = {};
+    math::LongSum<T> sums[N] = {};
     s.for_outputs(pixel, c, [&](std::int64_t from) {
       const Pack<T, N> more = load_pack<N>(dy + from);
 #pragma unroll

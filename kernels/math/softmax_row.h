@@ -2,7 +2,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "kernels/math/compensated.h"
+#include "kernels/math/long_sum.h"
 #include "kernels/math/philox.h"  // EK_HOST_DEVICE
 #include "kernels/softmax.h"
 
@@ -66,27 +66,6 @@ EK_HOST_DEVICE SoftmaxRow<T> softmax_row(const kernels::SoftmaxLoss<T>& loss, co
   return softmax_row(loss, softmax_shares(loss), logits, i);
 }
 
-// A sum over the classes of a row: plain where they are few, compensated where they are many.
-template <class T>
-class RowSum {
- public:
-  EK_HOST_DEVICE RowSum(T start, std::int64_t classes)
-      : sum_{start, 0}, compensated_(classes > plain_terms) {}
-  EK_HOST_DEVICE void add(T term) {
-    if (compensated_) {
-      sum_.add(term);
-    } else {
-      sum_.sum += term;
-    }
-  }
-  EK_HOST_DEVICE T value() const { return sum_.value(); }
-
- private:
-  static constexpr std::int64_t plain_terms = 128;
-  CompensatedSum<T> sum_;
-  bool compensated_;
-};
-
 // log-sum-exp as max + log_sum, kept apart so that neither a difference to the maximum nor a
 // probability passes through their large sum.
 template <class T>
@@ -110,7 +89,7 @@ EK_HOST_DEVICE LogSumExp<T> log_sum_exp(const SoftmaxRow<T>& row, std::int64_t c
     }
   }
   // inf - inf is NaN, 0 otherwise: what an infinite or absent maximum must do to the result.
-  RowSum<T> others(max - max, classes);
+  TermSum<T> others(max - max, classes);
   for (std::int64_t k = 0; k < classes; ++k) {
     if (k != top && row.in_partition(k)) others.add(std::exp(row.u(k) - max));
   }
@@ -123,7 +102,7 @@ template <class T>
 EK_HOST_DEVICE T softmax_row_loss(const SoftmaxRow<T>& row, std::int64_t classes,
                                   const LogSumExp<T>& lse) {
   if (!row.targets && row.others_target == 0) return lse.log_sum - (row.u(row.label) - lse.max);
-  RowSum<T> sum(0, classes);
+  TermSum<T> sum(0, classes);
   for (std::int64_t k = 0; k < classes; ++k) {
     const T q = row.q(k);
     if (q != 0) sum.add(q * (row.u(k) - lse.max));

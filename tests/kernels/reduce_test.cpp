@@ -1,6 +1,7 @@
 #include "kernels/reduce.h"
 
 #include "kernels/base/error.h"
+#include "kernels/math/long_sum.h"
 #include "tests/catch.h"
 #include "tests/kernels/numbers.h"
 
@@ -101,12 +102,14 @@ TEMPLATE_TEST_CASE("take_rows, segment_sum, pick and place", "", float, double) 
   std::vector<std::int64_t> index(count);
   for (std::int64_t i = 0; i < count; ++i) index[i] = i * i % 6;  // segment 6 stays empty
   std::vector<T> taken(count * width), sums(segments * width, T(9)), expected_taken, picked(count);
-  std::vector<T> expected_sums(segments * width), placed(count * width, T(9));
+  std::vector<ek::math::LongSum<T>> long_sums(segments * width);  // more than 128 rows
+  std::vector<T> expected_sums, placed(count * width, T(9));
   for (std::int64_t i = 0; i < count * width; ++i) {
     const std::int64_t at = index[i / width] * width + i % width;
     expected_taken.push_back(table[at]);
-    expected_sums[at] += values[i];
+    long_sums[at].add(values[i]);
   }
+  for (const auto& sum : long_sums) expected_sums.push_back(sum.value());
   take_rows<Cpu, T>({}, count, width, table.data(), index.data(), taken.data());
   segment_sum<Cpu, T>({}, count, width, segments, values.data(), index.data(), sums.data());
   REQUIRE(same_bits(taken, expected_taken));
